@@ -1,0 +1,92 @@
+/** Everything secret that a configuration names by file, read together, so that a reload changes all of it or nothing (G5). */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import type { RelayConfig, RouteConfig } from './config.ts';
+
+export interface Secrets {
+  readonly tls: { readonly certificate: Buffer; readonly privateKey: Buffer; readonly notAfterMs: number } | undefined;
+  /** Password or `$scrypt$…` hash by user name. */
+  readonly users: ReadonlyMap<string, string>;
+  /** By `privateKeyFile`. */
+  readonly dkimKeys: ReadonlyMap<string, KeyObject>;
+  /** By `credentialsDir`. */
+  readonly credentials: ReadonlyMap<string, { readonly username: string; readonly password: string }>;
+  /** PEM by `caFile`. */
+  readonly trustAnchors: ReadonlyMap<string, string>;
+}
+
+/** @throws Error naming the file, never its content. */
+export async function loadSecrets(config: RelayConfig): Promise<Secrets> {
+  const smartHosts = [config.route, ...config.policies.map(policy => policy.route)].flatMap(smartHostOf);
+  const [tls, users, dkimKeys, credentials, trustAnchors] = await Promise.all([
+    loadTls(config),
+    config.clients.usersDir === undefined ? new Map<string, string>() : loadDirectory(config.clients.usersDir),
+    loadEach(
+      config.policies.flatMap(policy => policy.dkim.map(key => key.privateKeyFile)),
+      loadPrivateKey,
+    ),
+    loadEach(
+      smartHosts.flatMap(host => host.credentialsDir ?? []),
+      loadCredentials,
+    ),
+    loadEach(
+      smartHosts.flatMap(host => host.caFile ?? []),
+      async path => await readFile(path, 'utf8'),
+    ),
+  ]);
+  return { tls, users, dkimKeys, credentials, trustAnchors };
+}
+
+function smartHostOf(route: RouteConfig | undefined): Extract<RouteConfig, { type: 'SmartHost' }>['smartHost'][] {
+  return route?.type === 'SmartHost' ? [route.smartHost] : [];
+}
+
+async function loadEach<T>(paths: readonly string[], load: (path: string) => Promise<T>): Promise<Map<string, T>> {
+  return new Map(await Promise.all([...new Set(paths)].map(async path => [path, await load(path)] as const)));
+}
+
+async function loadTls({ tls }: RelayConfig): Promise<Secrets['tls']> {
+  if (tls === undefined) return undefined;
+  const [certificate, privateKey] = await Promise.all([readFile(tls.certificateFile), readFile(tls.privateKeyFile)]);
+  try {
+    createSecureContext({ cert: certificate, key: privateKey });
+    return { certificate, privateKey, notAfterMs: new X509Certificate(certificate).validToDate.getTime() };
+  } catch (cause) {
+    throw new Error(`${tls.certificateFile} and ${tls.privateKeyFile} are not a certificate and its key`, { cause });
+  }
+}
+
+async function loadPrivateKey(path: string): Promise<KeyObject> {
+  const pem = await readFile(path);
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    throw new Error(`${path} is not a private key in PEM`, { cause });
+  }
+}
+
+/** As Kubernetes mounts a Secret: a file a key; entries that begin with a dot are its own links. */
+async function loadDirectory(path: string): Promise<Map<string, string>> {
+  const names = (await readdir(path)).filter(name => !name.startsWith('.'));
+  return new Map(
+    await Promise.all(
+      names.map(async name => [name, trimFinalNewline(await readFile(join(path, name), 'utf8'))] as const),
+    ),
+  );
+}
+
+async function loadCredentials(path: string): Promise<{ username: string; password: string }> {
+  const entries = await loadDirectory(path);
+  const username = entries.get('username');
+  const password = entries.get('password');
+  if (username === undefined || password === undefined)
+    throw new Error(`${path} must hold the files username and password`);
+  return { username, password };
+}
+
+/** Secrets made with an editor or `echo` end in a newline that is not meant. */
+function trimFinalNewline(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}
