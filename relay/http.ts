@@ -1,0 +1,120 @@
+/** The relay's HTTP side: probes, metrics, and what the Capture route kept. No secrets, nothing that changes state. */
+import type { Readable } from 'node:stream';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import type { Log } from './log.ts';
+
+export interface CapturedMessage {
+  readonly id: string;
+  readonly reversePath: string;
+  readonly forwardPaths: readonly string[];
+  /** RFC 3339. */
+  readonly receivedTime: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface HttpDependencies {
+  /** Rejects when the write path does not work. */
+  readonly probe: () => Promise<void>;
+  readonly isDraining: () => boolean;
+  /** Text of /metrics, and its media type. */
+  readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
+  readonly captured: {
+    list(): Promise<readonly CapturedMessage[]>;
+    /** The raw message; undefined when there is none of that id. */
+    read(id: string): Promise<Readable | undefined>;
+  };
+  readonly log: Log;
+}
+
+/** A probe that does not answer is a probe that failed: kubelet's own limit is 1 s by default. */
+const probeTimeoutMs = 5000;
+
+export async function startHttp(
+  dependencies: HttpDependencies,
+  bind: { readonly address: string; readonly port: number },
+): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
+  const server = fastify({ bodyLimit: 1024, requestTimeout: 30_000, forceCloseConnections: true, maxParamLength: 64 });
+  server.setErrorHandler(async (error, request, answer) => {
+    dependencies.log.error({ path: request.routeOptions.url ?? '', error: String(error) }, 'request failed');
+    await answer.code(500).send({ error: 'internal error; the log has the cause' });
+  });
+  addProbes(server, dependencies);
+  addCaptured(server, dependencies);
+  server.get('/metrics', async (_request, answer) => {
+    const { text, contentType } = await dependencies.metrics();
+    return answer.type(contentType).send(text);
+  });
+  await server.listen({ host: bind.address, port: bind.port });
+  const [bound] = server.addresses();
+  if (bound === undefined || typeof bound === 'string')
+    throw new Error('the HTTP server has no address after it began to listen');
+  return { address: bound.address, port: bound.port, close: () => server.close() };
+}
+
+function addProbes(server: FastifyInstance, { probe, isDraining, log }: HttpDependencies): void {
+  server.get('/healthz', () => ({ status: 'ok' }));
+  server.get('/readyz', async (_request, answer) => {
+    if (isDraining()) return answer.code(503).send({ status: 'draining' });
+    try {
+      await within(probeTimeoutMs, probe());
+      return { status: 'ready' };
+    } catch (error) {
+      log.warn({ error: String(error) }, 'not ready: the queue does not take messages');
+      return answer.code(503).send({ status: 'the queue does not take messages' });
+    }
+  });
+}
+
+function addCaptured(server: FastifyInstance, { captured }: HttpDependencies): void {
+  server.get('/', (_request, answer) => answer.redirect('/captured'));
+  server.get('/captured', async (request, answer) => {
+    const messages = await captured.list();
+    return wantsHtml(request) ? sendPage(answer, messages) : answer.send(messages);
+  });
+  server.get<{ Params: { id: string } }>('/captured/:id', async (request, answer) => {
+    const message = await captured.read(request.params.id);
+    if (message === undefined) return answer.code(404).send({ error: 'no captured message has that id' });
+    // text/plain and nosniff: a captured message is hostile input, and must not run in the viewer's browser.
+    return answer
+      .header('x-content-type-options', 'nosniff')
+      .header('content-security-policy', "default-src 'none'; sandbox")
+      .type(wantsHtml(request) ? 'text/plain; charset=utf-8' : 'message/rfc822')
+      .send(message);
+  });
+}
+
+function wantsHtml(request: FastifyRequest): boolean {
+  return request.headers.accept?.includes('text/html') ?? false;
+}
+
+function sendPage(answer: FastifyReply, messages: readonly CapturedMessage[]): FastifyReply {
+  const rows = messages.map(
+    ({ id, reversePath, forwardPaths, receivedTime, size }) =>
+      `<tr><td><a href="/captured/${escapeHtml(id)}">${escapeHtml(id)}</a></td><td>${escapeHtml(receivedTime)}</td>` +
+      `<td>${escapeHtml(`<${reversePath}>`)}</td><td>${escapeHtml(forwardPaths.join(', '))}</td><td>${size}</td></tr>`,
+  );
+  return answer
+    .header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
+    .type('text/html; charset=utf-8')
+    .send(
+      '<!doctype html><html lang="en"><meta charset="utf-8"><title>Captured mail</title>' +
+        '<style>body{font-family:sans-serif;margin:2em}td,th{padding:.3em 1em;text-align:left;border-bottom:1px solid #ccc}</style>' +
+        `<h1>Captured mail</h1><p>${messages.length} messages; none of them left this relay.</p>` +
+        `<table><tr><th>Message</th><th>Received</th><th>From</th><th>To</th><th>Bytes</th></tr>${rows.join('')}</table></html>`,
+    );
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

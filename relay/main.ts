@@ -1,0 +1,64 @@
+/** The relay's process: options, signals, exit code. */
+import { parseArgs } from 'node:util';
+import { ConfigError } from './config.ts';
+import { createLog } from './log.ts';
+import { type Relay, startRelay } from './relay.ts';
+
+const { values } = parseArgs({
+  options: {
+    config: { type: 'string' },
+    'data-dir': { type: 'string' },
+    'log-level': { type: 'string', default: 'info' },
+    /** Kubernetes kills after 30 s by default; this leaves room to close. */
+    'grace-seconds': { type: 'string', default: '25' },
+  },
+});
+const log = createLog(values['log-level']);
+const graceMs = Number(values['grace-seconds']) * 1000;
+/** Past the grace period, closing itself may hang on a broken disk: then leaving is the better service. */
+const closeMs = 5000;
+
+function fail(cause: unknown): void {
+  const faults =
+    cause instanceof ConfigError
+      ? cause.faults
+      : [cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)];
+  log.fatal({ faults }, 'the relay stops');
+  process.exitCode = 1;
+}
+
+function leave(cause: unknown): never {
+  fail(cause);
+  process.exit();
+}
+
+function stopOnSignals(relay: Relay): void {
+  let stopping = false;
+  async function stop(signal: string): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping: no new sessions; finishing what is in flight');
+    setTimeout(() => leave(new Error('closing took too long')), graceMs + closeMs).unref();
+    await relay.stop(graceMs);
+    log.info({}, 'stopped');
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal).catch(leave));
+  process.on('SIGHUP', () => void relay.reload());
+}
+
+// The queue holds all that was acknowledged, so after a fault nobody foresaw a new process is safer than this one.
+process.on('uncaughtException', leave);
+process.on('unhandledRejection', leave);
+
+const { config: configFile, 'data-dir': dataDir } = values;
+if (configFile === undefined || dataDir === undefined) {
+  fail(new Error('usage: node relay/main.ts --config FILE --data-dir DIR [--log-level LEVEL] [--grace-seconds N]'));
+} else {
+  try {
+    const relay = await startRelay({ configFile, dataDir, log, onFault: leave });
+    stopOnSignals(relay);
+    log.info({ listeners: relay.listeners, http: relay.http }, 'ready');
+  } catch (error) {
+    leave(error);
+  }
+}
