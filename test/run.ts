@@ -1,0 +1,110 @@
+/**
+ * `npm test [PATTERN...]`: set-up, then every test file whose path holds one of the patterns, each in its own process group with a
+ * time limit. The last line is `N passed, N failed`. A skip is a failure under CI=true; a file without a test always is one.
+ */
+import { glob } from 'node:fs/promises';
+import { relative } from 'node:path';
+import { type FileResult, runTestFile, stopRunningFiles } from './setup/file-run.ts';
+import { setUpPackages } from './setup/packages.ts';
+
+const root = new URL('..', import.meta.url).pathname;
+const underCi = process.env['CI'] === 'true';
+/** As many as the smallest machine we care for has cores. */
+const concurrency = 2;
+const fileLimitMs = 120_000;
+/** Files that load the machine or measure it run alone, after the others, and may take longer. */
+const alone: Readonly<Record<string, number>> = {
+  'test/audit/': 240_000,
+  'test/memory/': 300_000,
+  'test/peers/': 300_000,
+};
+
+const patterns = process.argv.slice(2);
+const say = (line: string): void => console.log(line);
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    stopRunningFiles();
+    process.kill(process.pid, signal);
+  });
+}
+
+const started = performance.now();
+const missing = await setUpPackages(say);
+if (missing.length > 0) say(`set-up: tests that need ${missing.join(', ')} will ${underCi ? 'fail' : 'be skipped'}`);
+const files = await testFiles();
+const results = await runAll(files);
+report(results);
+
+async function testFiles(): Promise<string[]> {
+  const found: string[] = [];
+  for await (const file of glob('test/**/*.test.ts', { cwd: root })) found.push(relative(root, `${root}/${file}`));
+  const chosen = found.filter(file => patterns.length === 0 || patterns.some(pattern => file.includes(pattern)));
+  return chosen.sort();
+}
+
+function aloneLimitMs(file: string): number | undefined {
+  return Object.entries(alone).find(([folder]) => file.startsWith(folder))?.[1];
+}
+
+async function runAll(all: readonly string[]): Promise<FileResult[]> {
+  const done: FileResult[] = [];
+  const together = all.filter(file => aloneLimitMs(file) === undefined);
+  const waiting = together.values();
+  async function work(): Promise<void> {
+    for (const file of waiting) await runOne(file, fileLimitMs);
+  }
+  async function runOne(file: string, limitMs: number): Promise<void> {
+    const result = await runTestFile({ root, file, limitMs });
+    done.push(result);
+    say(summary(result, `${done.length}/${all.length}`));
+  }
+  await Promise.all(Array.from({ length: concurrency }, work));
+  for (const file of all) {
+    const limitMs = aloneLimitMs(file);
+    if (limitMs !== undefined) await runOne(file, limitMs);
+  }
+  return done;
+}
+
+function failuresOf({ tests, faults }: FileResult): { name: string; detail: string }[] {
+  const failed = tests.filter(({ outcome }) => outcome === 'failed' || (underCi && outcome === 'skipped'));
+  return [
+    ...failed.map(({ name, outcome, detail }) => ({
+      name,
+      detail: outcome === 'skipped' ? `skipped, which CI does not allow: ${detail}` : detail,
+    })),
+    ...faults.map(fault => ({ name: '(file)', detail: fault })),
+  ];
+}
+
+function summary(result: FileResult, progress: string): string {
+  const failed = failuresOf(result).length;
+  const skipped = result.tests.filter(({ outcome }) => outcome === 'skipped');
+  const verdict = failed > 0 ? `FAILED ${failed} of` : 'ok';
+  const head = `${progress} ${verdict} ${result.tests.length} tests, ${(result.durationMs / 1000).toFixed(1)} s  ${result.file}`;
+  const skips = skipped.map(({ name, detail }) => `    skipped: ${name}: ${detail}`);
+  return [head, ...skips, ...result.figures.map(figure => `    ${figure}`)].join('\n');
+}
+
+function report(all: readonly FileResult[]): void {
+  let passed = 0;
+  let failed = 0;
+  for (const result of all) {
+    passed += result.tests.filter(({ outcome }) => outcome === 'passed').length;
+    const failures = failuresOf(result);
+    failed += failures.length;
+    if (failures.length === 0) continue;
+    say(`\n${result.file}`);
+    for (const { name, detail } of failures) say(`  failed: ${name}\n${detail.replaceAll(/^/gm, '    ')}`);
+    if (result.output !== '') say(`  its output ended with:\n${result.output.replaceAll(/^/gm, '    ')}`);
+  }
+  if (all.length === 0) {
+    say(`no test file matches ${patterns.join(' ')}`);
+    failed += 1;
+  }
+  const seconds = (performance.now() - started) / 1000;
+  say(`\n${all.length} files in ${seconds.toFixed(0)} s`);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+  say(`${passed} passed, ${failed} failed`);
+}
