@@ -1,0 +1,32 @@
+import type { PolicyConfig } from '../config.ts';
+import { parseFromHeader } from '../smtp/from-field.ts';
+import { reply } from '../smtp/reply.ts';
+import type { Decision } from './decision.ts';
+import type { Identity } from './identity.ts';
+import { checkSenderDomain } from './sender.ts';
+import type { PolicySnapshot } from './snapshot.ts';
+
+/**
+ * The header's From field, which is what readers see. Every author's domain must be covered by a policy that admits the
+ * identity; the first author's policy owns and signs the message. A field that two receivers could read differently is refused.
+ */
+export function checkFrom(snapshot: PolicySnapshot, identity: Identity, headerBlock: Buffer): Decision<PolicyConfig> {
+  const from = parseFromHeader(headerBlock);
+  if (!from.ok) {
+    // RFC 3463 s3.7: 5.6.0, other or undefined media error.
+    return { accept: false, reason: 'MalformedFrom', reply: reply(550, '5.6.0', from.fault) };
+  }
+  let owner: PolicyConfig | undefined;
+  for (const { domain } of from.authors) {
+    const decision = checkSenderDomain(snapshot, {
+      identity,
+      domain,
+      place: 'From field',
+      refusal: 'FromNotAllowed',
+    });
+    if (!decision.accept) return decision;
+    owner ??= decision.value;
+  }
+  if (owner === undefined) throw new Error('a From field without authors was taken as valid');
+  return { accept: true, value: owner };
+}
