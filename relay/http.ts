@@ -34,7 +34,7 @@ export async function startHttp(
   dependencies: HttpDependencies,
   bind: { readonly address: string; readonly port: number },
 ): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
-  const server = fastify({ bodyLimit: 1024, requestTimeout: 30_000, forceCloseConnections: true, maxParamLength: 64 });
+  const server = fastify({ bodyLimit: 1024, requestTimeout: 30_000, forceCloseConnections: true });
   server.setErrorHandler(async (error, request, answer) => {
     dependencies.log.error({ path: request.routeOptions.url ?? '', error: String(error) }, 'request failed');
     await answer.code(500).send({ error: 'internal error; the log has the cause' });
