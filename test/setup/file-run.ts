@@ -59,7 +59,7 @@ export async function runTestFile({ root, file, limitMs }: FileRun): Promise<Fil
   const lines = await readReport(report);
   await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   const tests = lines.filter(line => line.type === 'test');
-  if (tests.length === 0) faults.push('no test ran');
+  if (tests.length === 0 && faults.length === 0) faults.push('no test ran');
   if (end.code !== 0 && faults.length === 0 && tests.every(({ outcome }) => outcome !== 'failed')) {
     faults.push(`ended with ${end.code} though no test failed`);
   }

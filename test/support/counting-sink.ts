@@ -1,0 +1,113 @@
+/** A next hop in a process of its own that counts what it takes, and misbehaves as told: fast enough not to be the limit. */
+import { EventEmitter, once } from 'node:events';
+import { startProcess } from './processes.ts';
+
+/** Chances are of 1, decided by seed and recipient, so that a run can be repeated. */
+export interface SinkBehaviour {
+  readonly seed: number;
+  /** Recipients deferred at an attempt: half at RCPT, half at the final dot. */
+  readonly defer: number;
+  /** Recipients refused for good: half at RCPT, half at the final dot. Never of a message with the null reverse-path. */
+  readonly refuse: number;
+  /** Transactions whose connection is cut in the middle of the content. */
+  readonly dropBefore: number;
+  /** Transactions whose connection is cut after the message was taken, in place of the 250. */
+  readonly dropAfter: number;
+}
+
+export const wellBehaved: SinkBehaviour = { seed: 1, defer: 0, refuse: 0, dropBefore: 0, dropAfter: 0 };
+
+/** One message taken for one recipient. */
+export interface Reception {
+  readonly recipient: string;
+  readonly timeMs: number;
+  /** Which connection, counted from 1. */
+  readonly connection: number;
+  /** The connection was cut in place of the 250. */
+  readonly dropped: boolean;
+}
+
+export interface SinkRecord {
+  readonly receptions: readonly Reception[];
+  /** Recipients that a DSN with `Action: failed` named, once for each DSN; DSNs are what came with the null reverse-path. */
+  readonly bounced: readonly string[];
+  /** By connection: when it ended. */
+  readonly connectionEnds: ReadonlyMap<number, number>;
+  /** By recipient, where bodies are hashed: SHA-256 of what follows the header, and the header itself. */
+  readonly bodies: ReadonlyMap<
+    string,
+    { readonly sha256: string; readonly header: string; readonly sizeBytes: number }
+  >;
+  readonly counts: {
+    readonly connections: number;
+    readonly deferred: number;
+    readonly refused: number;
+    readonly droppedBefore: number;
+    readonly droppedAfter: number;
+  };
+}
+
+export interface SinkOptions {
+  readonly behaviour?: SinkBehaviour;
+  readonly hashBodies?: boolean;
+}
+
+export type SinkRequest =
+  | { readonly type: 'start'; readonly behaviour: SinkBehaviour; readonly hashBodies: boolean }
+  | { readonly type: 'behave'; readonly behaviour: SinkBehaviour }
+  | { readonly type: 'count' }
+  | { readonly type: 'record' };
+
+export type SinkAnswer =
+  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'behaving' }
+  | { readonly type: 'counted'; readonly received: number }
+  | { readonly type: 'recorded'; readonly record: SinkRecord };
+
+export interface CountingSink extends AsyncDisposable {
+  readonly port: number;
+  behave(behaviour: SinkBehaviour): Promise<void>;
+  /** Receptions so far. */
+  received(): Promise<number>;
+  record(): Promise<SinkRecord>;
+}
+
+const answerLimitMs = 30_000;
+
+export async function startCountingSink({
+  behaviour = wellBehaved,
+  hashBodies = false,
+}: SinkOptions = {}): Promise<CountingSink> {
+  const owned = startProcess(process.execPath, [new URL('counting-sink-process.ts', import.meta.url).pathname], {
+    ipc: true,
+  });
+  const answers = new EventEmitter();
+  owned.child.on('message', answer => answers.emit('answer', answer));
+  const ended = owned.exited.then(({ code }): never => {
+    throw new Error(`the sink ended with ${code}: ${owned.errors()}`);
+  });
+  ended.catch(() => undefined);
+  // One question at a time: answers come in order.
+  let turn: Promise<unknown> = Promise.resolve();
+
+  function ask<T extends SinkAnswer['type']>(request: SinkRequest, type: T): Promise<Extract<SinkAnswer, { type: T }>> {
+    const asked = turn.then(async () => {
+      const answered = once(answers, 'answer', { signal: AbortSignal.timeout(answerLimitMs) });
+      owned.child.send(request);
+      const [answer] = (await Promise.race([answered, ended])) as [SinkAnswer];
+      if (answer.type !== type) throw new Error(`the sink answered ${answer.type}, not ${type}`);
+      return answer as Extract<SinkAnswer, { type: T }>;
+    });
+    turn = asked.catch(() => undefined);
+    return asked;
+  }
+
+  const { port } = await ask({ type: 'start', behaviour, hashBodies }, 'listening');
+  return {
+    port,
+    behave: async to => void (await ask({ type: 'behave', behaviour: to }, 'behaving')),
+    received: async () => (await ask({ type: 'count' }, 'counted')).received,
+    record: async () => (await ask({ type: 'record' }, 'recorded')).record,
+    [Symbol.asyncDispose]: async () => void (await owned.stop('SIGKILL')),
+  };
+}
