@@ -5,6 +5,7 @@
  * different addresses from the same bytes, one of them sees an address that nobody checked. Whatever is not plainly one
  * field with plainly one or more mailboxes is refused with a sentence that tells the client what to change.
  */
+import { isUtf8 } from 'node:buffer';
 import { parseMailboxes } from './mailbox-list.ts';
 import { headerFields } from './message.ts';
 import type { Path } from './path.ts';
@@ -14,7 +15,6 @@ export type FromField =
   | { readonly ok: false; readonly fault: string };
 
 const maxFieldBytes = 16 * 1024;
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** `block`: the header with or without its blank line. */
 export function parseFromHeader(block: Buffer): FromField {
@@ -37,8 +37,9 @@ export function parseFromHeader(block: Buffer): FromField {
 export function parseFromField(raw: Buffer): FromField {
   if (raw.length > maxFieldBytes) return refuse(`the From field is longer than ${maxFieldBytes} bytes`);
   if (!/^from:$/i.test(raw.toString('latin1', 0, 5))) return refuse('white space before the colon of the From field');
-  const text = decode(raw.subarray(5));
-  if (text === undefined) return refuse('the From field is not valid UTF-8');
+  const value = raw.subarray(5);
+  if (!isUtf8(value)) return refuse('the From field is not valid UTF-8');
+  const text = value.toString().replace(/\r\n$/, '');
   // RFC 5322 s3.2.2: a fold holds more than white space. A line of white space ends the header for some receivers.
   if (/\r\n[ \t]*(?:\r\n|$)/.test(text)) return refuse('a line of the From field is empty');
   const unfolded = text.replaceAll('\r\n', '');
@@ -49,16 +50,6 @@ export function parseFromField(raw: Buffer): FromField {
 
 function refuse(fault: string): FromField {
   return { ok: false, fault };
-}
-
-function decode(bytes: Buffer): string | undefined {
-  try {
-    return utf8.decode(bytes).replace(/\r\n$/, '');
-  } catch (error) {
-    // What the fatal decoder throws for bad bytes; anything else is not ours.
-    if (error instanceof TypeError) return undefined;
-    throw error;
-  }
 }
 
 /** Without a NUL and without a bare CR or LF (RFC 5322 s2.2), either of which ends lines and strings for some receivers only. */
