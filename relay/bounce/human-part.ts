@@ -25,7 +25,7 @@ export const subjects: Readonly<Record<Action, string>> = {
 /** The gravest action first: it is what the subject tells. */
 export const actionsByGravity = ['failed', 'delayed', 'relayed', 'delivered'] as const;
 
-/** What a sender can do, by the class-less status code (RFC 3463 s3); the first that begins like it. */
+/** What a sender can do, by the subject and detail of the status code (RFC 3463 s3); the first that begins like it. */
 const advice: readonly (readonly [prefix: string, text: string])[] = [
   ['1.10', 'that domain takes no mail; check the part after the @.'],
   ['1.2', 'check the part of the address after the @; there is no such domain.'],

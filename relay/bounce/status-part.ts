@@ -52,7 +52,7 @@ export function statusOf({ action, reply, reason }: RecipientEvent): string {
 }
 
 function formatRecipient(event: RecipientEvent, text: (value: string) => string): string {
-  const { recipient, action, reply, remoteMta, willRetryUntilMs } = event;
+  const { recipient, action, remoteMta, willRetryUntilMs } = event;
   const original = formatFields([['Original-Recipient', formatOriginalRecipient(recipient.orcpt, text)]]);
   const outcome = formatFields([
     ['Action', action],

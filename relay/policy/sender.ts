@@ -25,10 +25,10 @@ export function checkSenderDomain(snapshot: PolicySnapshot, request: SenderReque
   return refuse(request, found === undefined ? 'NoPolicy' : request.refusal);
 }
 
-/** A policy that names users names all who may send: a network, which is nobody in particular, is then not among them. */
+/** `senders.users` chooses among static users; a trusted network is admitted by its namespace alone. */
 function admits({ namespaces, users }: IndexedPolicy, identity: Identity): boolean {
   if (!namespaces.has('*') && !namespaces.has(identity.namespace)) return false;
-  return users.size === 0 || (identity.kind === 'StaticUser' && users.has(identity.user));
+  return identity.kind !== 'StaticUser' || users.size === 0 || users.has(identity.user);
 }
 
 function refuse({ identity, domain, place }: SenderRequest, reason: RejectReason): Decision<never> {

@@ -58,7 +58,7 @@ function parseItem(item: readonly Token[]): Item {
   if (visible.findIndex(token => isSpecial(token, '>')) !== close) return { fault: 'text after the closing >' };
   const name = visible.slice(0, open).filter(isVisible);
   // `a@victim <b@mine>`: some receivers take the first address they see.
-  if (!name.every(isWord)) return { fault: 'a display name with special characters outside of quotes' };
+  if (!name.every(isWord)) return { fault: 'a display name with special characters must stand in double quotes' };
   const fault = displayNameFault(name);
   return fault === undefined ? parseAddress(visible.slice(open + 1, close)) : { fault };
 }
