@@ -18,12 +18,11 @@ const cr = 0x0d;
 const lf = 0x0a;
 const space = 0x20;
 const tab = 0x09;
-/** Bytes without white space need no change; shorter runs of them are cheaper to copy than to hash one by one. */
-const minCleanRun = 1024;
-const blockBytes = 2048;
+/** From this length on a run of bytes is hashed where it lies; shorter ones are gathered first. */
+const minDirectRun = 512;
 const lineBreaks = Buffer.from('\r\n'.repeat(1024));
 /** Empty at the end of every synchronous call, so all hashers share it. */
-const scratch = Buffer.alloc(4 * blockBytes);
+const scratch = Buffer.alloc(8192);
 
 export function hashRelaxedBody(): BodyHasher {
   return new RelaxedBodyHasher();
@@ -41,21 +40,15 @@ class RelaxedBodyHasher implements BodyHasher {
   #filled = 0;
 
   update(chunk: Buffer): void {
-    let at = 0;
-    let nextSpace = 0;
-    let nextTab = 0;
-    while (at < chunk.length) {
-      if (nextSpace <= at) nextSpace = indexOrEnd(chunk, space, at);
-      if (nextTab <= at) nextTab = indexOrEnd(chunk, tab, at);
-      let end = Math.min(nextSpace, nextTab);
-      if (chunk[end - 1] === cr) end -= 1;
-      if (end - at >= minCleanRun && !this.#space && !this.#cr) {
-        this.#addRun(chunk.subarray(at, end));
-      } else {
-        end = Math.min(at + blockBytes, chunk.length);
-        this.#addBytes(chunk, at, end);
+    const firstBlank = Math.min(indexOrEnd(chunk, space), indexOrEnd(chunk, tab));
+    for (let at = 0; at < chunk.length; ) {
+      if (!this.#space && !this.#cr) {
+        const end = endOfCanonical(chunk, at, firstBlank);
+        if (end > at) this.#addRun(chunk, at, end);
+        at = end;
       }
-      at = end;
+      if (at < chunk.length) this.#addByte(chunk[at] ?? 0);
+      at += 1;
     }
     this.#flush();
   }
@@ -68,37 +61,41 @@ class RelaxedBodyHasher implements BodyHasher {
     return this.#hash.digest('base64');
   }
 
-  /** Bytes that hold no white space and do not end in CR. */
-  #addRun(run: Buffer): void {
-    let end = run.length;
-    while (end >= 2 && run[end - 1] === lf && run[end - 2] === cr) end -= 2;
-    if (end > 0) {
+  /** Bytes that are canonical as they stand, but for the line breaks at their end. */
+  #addRun(chunk: Buffer, start: number, end: number): void {
+    let last = end;
+    while (last - 2 >= start && chunk[last - 1] === lf && chunk[last - 2] === cr) last -= 2;
+    if (last > start) {
       this.#putBreaks();
-      this.#flush();
-      this.#hash.update(run.subarray(0, end));
+      this.#putRun(chunk, start, last);
       this.#empty = false;
     }
-    this.#breaks += (run.length - end) / 2;
+    this.#breaks += (end - last) / 2;
   }
 
-  #addBytes(chunk: Buffer, start: number, end: number): void {
-    if (this.#filled + 2 * blockBytes > scratch.length) this.#flush();
-    for (let at = start; at < end; at += 1) {
-      const byte = chunk[at] ?? 0;
-      if (byte === space || byte === tab) this.#addSpace();
-      else if (byte === cr) this.#addCr();
-      else if (byte === lf && this.#cr) this.#endLine();
-      else {
-        // A CR without its LF is content.
-        if (this.#cr) this.#put(cr);
-        this.#put(byte);
-      }
+  #putRun(chunk: Buffer, start: number, end: number): void {
+    if (end - start >= minDirectRun) {
+      this.#flush();
+      this.#hash.update(chunk.subarray(start, end));
+      return;
     }
+    this.#makeRoom(end - start);
+    let filled = this.#filled;
+    // A loop, since most such runs are a word or two, for which Buffer.copy costs more than the bytes.
+    for (let at = start; at < end; at += 1) scratch[filled++] = chunk[at] ?? 0;
+    this.#filled = filled;
   }
 
-  #addSpace(): void {
-    if (this.#cr) this.#put(cr);
-    this.#space = true;
+  /** One byte that is not plainly canonical, or comes while something is held back. */
+  #addByte(byte: number): void {
+    if (byte === cr) this.#addCr();
+    else if (byte === lf && this.#cr) this.#endLine();
+    else {
+      // A CR without its LF is content.
+      if (this.#cr) this.#put(cr);
+      if (byte === space || byte === tab) this.#space = true;
+      else this.#put(byte);
+    }
   }
 
   #addCr(): void {
@@ -114,7 +111,8 @@ class RelaxedBodyHasher implements BodyHasher {
 
   /** Content: what was held back before it counts after all. */
   #put(byte: number): void {
-    if (this.#breaks > 0) this.#putBreaks();
+    this.#putBreaks();
+    this.#makeRoom(2);
     if (this.#space) scratch[this.#filled++] = space;
     scratch[this.#filled++] = byte;
     this.#space = false;
@@ -124,6 +122,7 @@ class RelaxedBodyHasher implements BodyHasher {
 
   #putBreaks(): void {
     if (this.#breaks === 1) {
+      this.#makeRoom(2);
       scratch[this.#filled++] = cr;
       scratch[this.#filled++] = lf;
     } else if (this.#breaks > 1) {
@@ -135,13 +134,37 @@ class RelaxedBodyHasher implements BodyHasher {
     this.#breaks = 0;
   }
 
+  #makeRoom(bytes: number): void {
+    if (this.#filled + bytes > scratch.length) this.#flush();
+  }
+
   #flush(): void {
     if (this.#filled > 0) this.#hash.update(scratch.subarray(0, this.#filled));
     this.#filled = 0;
   }
 }
 
-function indexOrEnd(chunk: Buffer, byte: number, from: number): number {
-  const index = chunk.indexOf(byte, from);
+/**
+ * Where the bytes from `start` on stop being canonical for sure: at white space that would go or change, or at the chunk's
+ * end where that depends on what follows. `firstBlank`: no white space before it, as in base64, so nothing to look at.
+ */
+function endOfCanonical(chunk: Buffer, start: number, firstBlank: number): number {
+  const { length } = chunk;
+  for (let at = Math.max(start, firstBlank); at < length; at += 1) {
+    const byte = chunk[at] ?? 0;
+    if (byte > space) continue;
+    if (byte === tab || (byte === space && !isInner(chunk, at))) return at;
+  }
+  return length > start && chunk[length - 1] === cr ? length - 1 : length;
+}
+
+/** A single space between two visible bytes. */
+function isInner(chunk: Buffer, at: number): boolean {
+  const after = at + 1 < chunk.length ? (chunk[at + 1] ?? 0) : cr;
+  return after !== space && after !== tab && after !== cr;
+}
+
+function indexOrEnd(chunk: Buffer, byte: number): number {
+  const index = chunk.indexOf(byte);
   return index === -1 ? chunk.length : index;
 }
