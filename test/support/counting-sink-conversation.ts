@@ -139,8 +139,8 @@ export class SinkConversation {
     if (atEnd.includes('deferAtEnd')) return this.#turnDown('deferred', taken.length, '451 4.3.0 not now');
     if (atEnd.includes('refuseAtEnd')) return this.#turnDown('refused', taken.length, '554 5.7.1 content refused');
     const dropped = this.#dropping === 'after';
-    this.#ledger.take(taken, this.#connection, dropped);
-    if (transaction.isDsn) this.#ledger.bounce(failedRecipients(content.kept()));
+    const failed = transaction.isDsn ? { failed: failedRecipients(content.kept()) } : {};
+    this.#ledger.take(taken, { connection: this.#connection, dropped, ...failed });
     const body = content.body();
     if (body !== undefined) this.#ledger.hashed(taken, body);
     return dropped ? '' : '250 2.0.0 taken\r\n';

@@ -7,7 +7,6 @@ export class SinkLedger {
   behaviour: SinkBehaviour;
   readonly hashBodies: boolean;
   readonly receptions: Reception[] = [];
-  readonly #bounced: string[] = [];
   readonly #connectionEnds = new Map<number, number>();
   readonly #bodies = new Map<string, { sha256: string; header: string; sizeBytes: number }>();
   readonly #attempts = new Map<string, number>();
@@ -55,14 +54,10 @@ export class SinkLedger {
     this.#counts[what] += recipients;
   }
 
-  take(recipients: readonly string[], connection: number, dropped: boolean): void {
+  take(recipients: readonly string[], how: Pick<Reception, 'connection' | 'dropped' | 'failed'>): void {
     const timeMs = Date.now();
-    if (dropped) this.#counts.droppedAfter += 1;
-    for (const recipient of recipients) this.receptions.push({ recipient, timeMs, connection, dropped });
-  }
-
-  bounce(recipients: readonly string[]): void {
-    this.#bounced.push(...recipients);
+    if (how.dropped) this.#counts.droppedAfter += 1;
+    for (const recipient of recipients) this.receptions.push({ recipient, timeMs, ...how });
   }
 
   hashed(recipients: readonly string[], body: { sha256: string; header: string; sizeBytes: number }): void {
@@ -72,7 +67,6 @@ export class SinkLedger {
   record(): SinkRecord {
     return {
       receptions: this.receptions,
-      bounced: this.#bounced,
       connectionEnds: this.#connectionEnds,
       bodies: this.#bodies,
       counts: { ...this.#counts },

@@ -81,7 +81,7 @@ test('the sink knows whom a DSN gave up on, and who only waits', async () => {
   ].join('\r\n');
   await client.send({ reversePath: '', recipients: ['me@example.com'], content: Buffer.from(dsn) });
   await client.quit();
-  assert.deepEqual((await sink.record()).bounced, ['lost@example.net']);
+  assert.deepEqual((await sink.record()).receptions[0]?.failed, ['lost@example.net']);
 });
 
 test('a body is hashed as its sender wrote it, whatever the dots and the cuts between packets', async () => {

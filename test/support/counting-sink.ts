@@ -25,12 +25,12 @@ export interface Reception {
   readonly connection: number;
   /** The connection was cut in place of the 250. */
   readonly dropped: boolean;
+  /** Of a DSN (which has the null reverse-path): the recipients it gave up on, by `Action: failed`. */
+  readonly failed?: readonly string[];
 }
 
 export interface SinkRecord {
   readonly receptions: readonly Reception[];
-  /** Recipients that a DSN with `Action: failed` named, once for each DSN; DSNs are what came with the null reverse-path. */
-  readonly bounced: readonly string[];
   /** By connection: when it ended. */
   readonly connectionEnds: ReadonlyMap<number, number>;
   /** By recipient, where bodies are hashed: SHA-256 of what follows the header, and the header itself. */

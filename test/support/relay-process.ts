@@ -13,7 +13,6 @@ export type MetricValues = ReadonlyMap<string, number>;
 export interface RelayProcessOptions {
   /** Instead of relay/main.ts. */
   readonly entry?: string;
-  readonly logLevel?: string;
   readonly readyLimitMs?: number;
   /** Its log, line by line. */
   readonly onLog?: (line: string) => void;
@@ -159,14 +158,12 @@ class Relay implements RelayProcess {
   async start(): Promise<void> {
     assert.equal(this.#process, undefined, 'the relay runs already');
     await this.configure(this.#config);
-    const { entry = main, logLevel = 'info', readyLimitMs = 30_000 } = this.#options;
+    const { entry = main, readyLimitMs = 30_000 } = this.#options;
     const begun = performance.now();
     const ready = Promise.withResolvers<ReadyLine>();
-    const started = startProcess(
-      process.execPath,
-      [entry, '--config', this.#configFile, '--data-dir', this.dataDir, '--log-level', logLevel],
-      { onLine: line => this.#takeLine(line, ready.resolve) },
-    );
+    const started = startProcess(process.execPath, [entry, '--config', this.#configFile, '--data-dir', this.dataDir], {
+      onLine: line => this.#takeLine(line, ready.resolve),
+    });
     this.#process = started;
     void started.exited.then(({ code, signal }) => {
       this.#process = undefined;

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,6 +13,8 @@ process.on('exit', () => {
 export async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'postroad-'));
   folders.add(path);
+  // Peers such as Postfix run under users of their own and must pass through.
+  await chmod(path, 0o711);
   return {
     path,
     async [Symbol.asyncDispose]() {

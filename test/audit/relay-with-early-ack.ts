@@ -1,0 +1,48 @@
+/** The audit's control: the real relay around a queue that says "durable" before it is. The audit must find what this loses. */
+import { parseArgs } from 'node:util';
+import { createLog } from '../../relay/log.ts';
+import type { Queue } from '../../relay/queue/queue.ts';
+import { startRelay } from '../../relay/relay.ts';
+
+const { values } = parseArgs({
+  options: {
+    config: { type: 'string', default: '' },
+    'data-dir': { type: 'string', default: '' },
+  },
+});
+const log = createLog('info');
+
+function acknowledgeBeforeCommit(queue: Queue): Queue {
+  return {
+    openSpool: () => queue.openSpool(),
+    enqueue(message) {
+      queue.enqueue(message).catch((error: unknown) => log.error({ error: String(error) }, 'lost after its 250'));
+      return Promise.resolve([]);
+    },
+    claim: request => queue.claim(request),
+    nextDueTimeMs: () => queue.nextDueTimeMs(),
+    suspend: (destination, untilMs) => queue.suspend(destination, untilMs),
+    renew: (tokens, leaseMs) => queue.renew(tokens, leaseMs),
+    settle: settlement => queue.settle(settlement),
+    hold: filter => queue.hold(filter),
+    release: filter => queue.release(filter),
+    retryNow: filter => queue.retryNow(filter),
+    list: (filter, page) => queue.list(filter, page),
+    count: filter => queue.count(filter),
+    stats: () => queue.stats(),
+    probe: () => queue.probe(),
+    close: () => queue.close(),
+  };
+}
+
+const relay = await startRelay({
+  configFile: values.config,
+  dataDir: values['data-dir'],
+  log,
+  onFault: error => {
+    throw error;
+  },
+  wrapQueue: acknowledgeBeforeCommit,
+});
+process.on('SIGTERM', () => void relay.stop(5000));
+log.info({ listeners: relay.listeners, http: relay.http }, 'ready');

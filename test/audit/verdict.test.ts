@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Reception } from '../support/counting-sink.ts';
+import type { SendResult } from '../support/raw-client.ts';
+import { type AuditInput, judge, type SentMessage } from './verdict.ts';
+
+const accepted: SendResult = { outcome: 'accepted', refused: [] };
+
+function sent(recipient: string, result: SendResult = accepted): SentMessage {
+  return { recipients: [recipient], result };
+}
+
+function arrived(recipient: string, changes: Partial<Reception> = {}): Reception {
+  return { recipient, timeMs: 1000, connection: 1, dropped: false, ...changes };
+}
+
+function dsnFor(recipient: string, changes: Partial<Reception> = {}): Reception {
+  return arrived('me@example.com', { failed: [recipient], ...changes });
+}
+
+function faultsOf(input: Partial<AuditInput>): readonly string[] {
+  return judge({ sent: [], receptions: [], kills: [], queued: 0, ...input }).faults;
+}
+
+test('delivered once or bounced once is right', () => {
+  const verdict = judge({
+    sent: [sent('a'), sent('b')],
+    receptions: [arrived('a'), dsnFor('b')],
+    kills: [],
+    queued: 0,
+  });
+  assert.deepEqual(verdict.faults, []);
+  assert.deepEqual([verdict.accepted, verdict.delivered, verdict.bounced, verdict.distinct], [2, 1, 1, 2]);
+});
+
+test('an accepted recipient of which nothing arrived is lost, unless it is still queued', () => {
+  assert.match(faultsOf({ sent: [sent('a')] })[0] ?? '', /neither delivered nor bounced: a/);
+  assert.deepEqual(faultsOf({ sent: [sent('a')], queued: 1 }), []);
+});
+
+test('a recipient that RCPT refused is not expected to arrive', () => {
+  const result: SendResult = { outcome: 'accepted', refused: ['b'] };
+  assert.deepEqual(faultsOf({ sent: [{ recipients: ['a', 'b'], result }], receptions: [arrived('a')] }), []);
+});
+
+test('an unknown outcome may have arrived or not', () => {
+  const unknown: SendResult = { outcome: 'unknown' };
+  assert.deepEqual(faultsOf({ sent: [sent('a', unknown), sent('b', unknown)], receptions: [arrived('a')] }), []);
+});
+
+test('a refused message must not arrive', () => {
+  const refused: SendResult = { outcome: 'refused', reply: '451' };
+  assert.match(
+    faultsOf({ sent: [sent('a', refused)], receptions: [arrived('a')] })[0] ?? '',
+    /though the client was refused/,
+  );
+  assert.match(
+    faultsOf({ sent: [sent('a', { outcome: 'unsent' })], receptions: [arrived('a')] })[0] ?? '',
+    /though the client was refused/,
+  );
+});
+
+for (const [name, receptions, reason] of [
+  ['a cut in place of the 250', [arrived('a', { dropped: true }), arrived('a', { timeMs: 9000 })], 'ConnectionDropped'],
+  ['a kill right after the 250', [arrived('a', { timeMs: 4990 }), arrived('a', { timeMs: 9000 })], 'Killed'],
+  ['a kill long after the 250', [arrived('a', { timeMs: 4000 }), arrived('a', { timeMs: 9000 })], 'Unexplained'],
+  ['a kill before the 250', [arrived('a', { timeMs: 5100 }), arrived('a', { timeMs: 9000 })], 'Unexplained'],
+  ['a cut of the last arrival alone', [arrived('a'), arrived('a', { timeMs: 2000, dropped: true })], 'Unexplained'],
+] as const) {
+  test(`a duplicate after ${name}: ${reason}`, () => {
+    const verdict = judge({ sent: [sent('a')], receptions, kills: [{ fromMs: 5000, toMs: 5010 }], queued: 0 });
+    assert.deepEqual(verdict.duplicates, [{ what: 'a', reason }]);
+    assert.equal(verdict.faults.length, reason === 'Unexplained' ? 1 : 0);
+  });
+}
+
+test('one DSN that arrives twice after a cut is one bounce; two DSNs for a recipient are a fault', () => {
+  const again = dsnFor('a', { timeMs: 3000 });
+  assert.deepEqual(faultsOf({ sent: [sent('a')], receptions: [dsnFor('a', { dropped: true }), again] }), []);
+  const wider = arrived('me@example.com', { failed: ['a', 'b'] });
+  assert.match(faultsOf({ sent: [sent('a')], receptions: [dsnFor('a'), wider] })[0] ?? '', /bounced more than once: a/);
+});
+
+test('bounced though delivered is a fault', () => {
+  assert.match(
+    faultsOf({ sent: [sent('a')], receptions: [arrived('a'), dsnFor('a')] })[0] ?? '',
+    /though delivered: a/,
+  );
+});
