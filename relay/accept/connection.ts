@@ -1,0 +1,354 @@
+/**
+ * One SMTP session on its socket: greeting, dispatch, replies, limits. Extends the package's connection for TLS upgrade and the
+ * upkeep of the socket; what is said, and when, is ours, since the package answers a fault of ours with 550.
+ *
+ *   bytes ─► WireStream ─► onLine ─► command ─► Answer ─► say ─► (end of what has arrived) ─► socket
+ *                      └─► onContent ─► Incoming ─► onContentEnd ─► Incoming.end ─► 250, or why not
+ *
+ * Replies to pipelined commands go out together (RFC 2920 s3.2). A client that does not read them is not read from.
+ */
+import { isAscii, isUtf8 } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import type { SMTPServer } from 'smtp-server/lib/smtp-server.js';
+import type { ListenerConfig } from '../config.ts';
+import { QueueFullError } from '../queue/queue.ts';
+import { formatReply } from '../smtp/reply.ts';
+import { bdat, type Chunk } from './bdat.ts';
+import { allowedBeforeTls, commands, mayStartTls } from './commands.ts';
+import { data } from './data.ts';
+import type { SessionDependencies } from './dependencies.ts';
+import { Incoming } from './incoming.ts';
+import { type Answer, chunkReceived, greeting, replies, syntax } from './replies.ts';
+import { Session } from './session.ts';
+import { type LineFault, type WireOwner, WireStream } from './wire-stream.ts';
+
+export interface Client {
+  readonly id: string;
+  readonly socket: Socket;
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface ConnectionDependencies extends SessionDependencies {
+  readonly listener: ListenerConfig;
+  readonly onClosed: (connection: Connection) => void;
+}
+
+const longestTimerMs = 2 ** 31 - 1;
+/** A handshake after STARTTLS that takes longer is not one. */
+const handshakeMs = 30_000;
+const control = /[\x00-\x1f\x7f]/;
+const httpRequest = /^[A-Z]+ \S+ HTTP\/1\.[01]$/;
+
+export class Connection extends SMTPConnection implements WireOwner {
+  readonly #deps: ConnectionDependencies;
+  readonly #session: Session;
+  #out = '';
+  #commands = 0;
+  #errors = 0;
+  #next: Answer['next'];
+  #chunk: Chunk | undefined;
+  #tlsSocket: Socket | undefined;
+  #sessionTimer: NodeJS.Timeout | undefined;
+  #handshakeTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(server: SMTPServer, client: Client, deps: ConnectionDependencies) {
+    super(server, client.socket, { id: client.id, remoteAddress: client.address, remotePort: client.port });
+    this.#deps = deps;
+    this.#session = new Session(deps, { id: client.id, listener: deps.listener, remoteAddress: client.address });
+    this.#readTls();
+  }
+
+  /** The package greets after 100 ms. Bytes that are here already come in the poll phase between two checks (RFC 5321 s4.3.1). */
+  override init(): void {
+    const { sessionTimeoutSeconds } = this.#limits;
+    this.#sessionTimer = setTimeout(() => this.#end(), Math.min(sessionTimeoutSeconds * 1000, longestTimerMs)).unref();
+    this._setListeners(() => setImmediate(() => setImmediate(() => this.#greet())));
+  }
+
+  /** The relay stops: at once when nothing is under way, else when the transaction is over. */
+  drain(): void {
+    if (this._upgrading) this.#tlsSocket?.destroy();
+    else if (this._ready && this.#stream?.isWaiting === false) this.#leaveIfDraining();
+  }
+
+  /** The grace period is over. */
+  terminate(): void {
+    if (this._upgrading) {
+      this.#tlsSocket?.destroy();
+      return;
+    }
+    this.#say(replies.draining);
+    this._socket.destroySoon();
+  }
+
+  override _createParser(): WireStream {
+    return new WireStream(this);
+  }
+
+  /** RFC 3207 s4.2; the package calls it when TLS has begun. */
+  override _resetSession(): void {
+    this.#session.forget();
+    this.#next = undefined;
+  }
+
+  override _armTimeout(socket: Socket = this._socket): void {
+    if (socket !== this._socket) this.#tlsSocket = socket;
+    super._armTimeout(socket);
+  }
+
+  override _onTimeout(): void {
+    if (this._upgrading) this.#tlsSocket?.destroy();
+    // It has not read, or not closed, in all that time: no use in saying more.
+    else if (this._closing || this._socket.writableNeedDrain) this._socket.destroy();
+    else if (this._parser instanceof WireStream && this._parser.isWaiting) this._armTimeout();
+    else this.#say(replies.idle);
+  }
+
+  override _onError(error: Error): void {
+    this.#deps.log.debug({ session: this.id, err: error }, 'connection lost');
+    this.close();
+  }
+
+  override _onClose(): void {
+    super._onClose();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#sessionTimer);
+    clearTimeout(this.#handshakeTimer);
+    this.#session.endTransaction();
+    const { listener, metrics } = this.#deps;
+    metrics.postroad_accept_sessions_open.dec({ listener: listener.name });
+    metrics.postroad_accept_sessions_total.inc({ listener: listener.name, tls: this.#session.tls?.version ?? 'none' });
+    this.#deps.onClosed(this);
+  }
+
+  // WireOwner
+
+  mayRead(): boolean {
+    if (!this._ready) this.#say(replies.earlyTalker);
+    return this._ready;
+  }
+
+  acceptsBareLf(): boolean {
+    return this.#session.listener.lineEndings === 'Fix';
+  }
+
+  onLine(line: Buffer): Promise<void> | undefined {
+    this.#commands++;
+    if (this.#commands > this.#limits.maxCommandsPerSession) {
+      this.#say(replies.tooManyCommands);
+      return undefined;
+    }
+    try {
+      const answer = this.#answer(line);
+      if (answer instanceof Promise) return this.#sayLater(answer);
+      if (answer !== undefined) this.#reply(answer);
+    } catch (error) {
+      this.#sayFault(error);
+    }
+    return undefined;
+  }
+
+  onLineFault(fault: LineFault): void {
+    this.#next = undefined;
+    this.#say(fault === 'TooLong' ? replies.lineTooLong : replies.bareCommand);
+  }
+
+  onContent(): Promise<void> | undefined {
+    return this.#session.transaction?.incoming?.takeScanned();
+  }
+
+  onContentEnd(): Promise<void> | undefined {
+    const chunk = this.#chunk;
+    this.#chunk = undefined;
+    const incoming = this.#session.transaction?.incoming;
+    if (chunk !== undefined && (chunk.refusal !== undefined || !chunk.last)) {
+      this.#reply(chunk.refusal ?? incoming?.refusal ?? chunkReceived(chunk.octets));
+      return undefined;
+    }
+    if (incoming === undefined) return undefined;
+    return this.#sayLater(
+      incoming.end().then(answer => {
+        this.#session.endTransaction();
+        return answer;
+      }),
+    );
+  }
+
+  onNearMiss(): void {
+    this.#session.endTransaction();
+    this.#say(replies.endOfDataNearMiss);
+  }
+
+  onPause(): Promise<void> | undefined {
+    this.#flush();
+    if (!this._socket.writableNeedDrain || this._socket.destroyed) return undefined;
+    return new Promise(resolve => this._socket.once('drain', resolve));
+  }
+
+  // Commands
+
+  #answer(line: Buffer): Answer | Promise<Answer> | undefined {
+    const next = this.#next;
+    this.#next = undefined;
+    if (next !== undefined) return next(line.toString('latin1'));
+    const ascii = isAscii(line);
+    // RFC 6531 s3.3: what is not ASCII is UTF-8.
+    if (!ascii && !isUtf8(line)) return replies.notUtf8;
+    const text = line.toString(ascii ? 'latin1' : 'utf8');
+    if (control.test(text)) return replies.controlCharacter;
+    return this.#dispatch(text);
+  }
+
+  #dispatch(text: string): Answer | Promise<Answer> | undefined {
+    const space = text.indexOf(' ');
+    const verb = (space === -1 ? text : text.slice(0, space)).toUpperCase();
+    // RFC 5321 s4.1.1: trailing white space is tolerated.
+    const argument = space === -1 ? '' : text.slice(space + 1).trimEnd();
+    const { listener, tls } = this.#session;
+    if (listener.tls === 'Required' && tls === undefined && !allowedBeforeTls.has(verb)) return replies.tlsRequired;
+    switch (verb) {
+      case 'STARTTLS':
+        return this.#startTls(argument);
+      case 'DATA':
+        return this.#data(argument);
+      case 'BDAT':
+        return this.#bdat(argument);
+    }
+    const command = commands.get(verb);
+    if (command !== undefined) return command(this.#session, argument);
+    return httpRequest.test(text) ? replies.http : replies.unknownCommand;
+  }
+
+  #data(argument: string): Answer {
+    const opened = data(this.#session, argument);
+    if (!(opened instanceof Incoming)) return opened;
+    this.#stream?.startData(opened.scanner);
+    return replies.sendData;
+  }
+
+  #bdat(argument: string): Answer | undefined {
+    const chunk = bdat(this.#session, argument);
+    if ('wire' in chunk) return chunk;
+    this.#chunk = chunk;
+    this.#stream?.startChunk(chunk.octets, chunk.incoming?.scanner);
+    return undefined;
+  }
+
+  #startTls(argument: string): Answer | undefined {
+    if (argument !== '') return syntax('STARTTLS');
+    if (this.#session.tls !== undefined) return replies.tlsActive;
+    if (!mayStartTls(this.#session)) return replies.noStartTls;
+    if (this.#deps.state().secrets.tls === undefined) return replies.noTls;
+    this.#say(replies.startTls);
+    this.#flush();
+    // RFC 3207 s4.2: bytes behind the command were sent in the clear, by whom ever; the parser that holds them is retired.
+    this.upgrade(
+      () => undefined,
+      () => this.#secured(),
+    );
+    this.#handshakeTimer = setTimeout(() => {
+      if (this._upgrading) this.#tlsSocket?.destroy();
+    }, handshakeMs).unref();
+    return undefined;
+  }
+
+  #secured(): void {
+    clearTimeout(this.#handshakeTimer);
+    this.#readTls();
+    this.#leaveIfDraining();
+  }
+
+  #readTls(): void {
+    if (!(this._socket instanceof TLSSocket)) return;
+    this.#session.tls = {
+      version: this._socket.getProtocol() ?? 'unknown',
+      cipher: this._socket.getCipher().standardName,
+    };
+  }
+
+  // Replies
+
+  #greet(): void {
+    if (this._closing || this._closed) return;
+    this._ready = true;
+    this.#deps.log.debug({ session: this.id, client: this.remoteAddress }, 'session');
+    this.#say(this.#deps.isDraining() ? replies.draining : greeting(this.#deps.state().config.hostname));
+    this.#flush();
+  }
+
+  async #sayLater(answer: Promise<Answer>): Promise<void> {
+    // What is already answered should not wait for what is not.
+    this.#flush();
+    try {
+      this.#reply(await answer);
+    } catch (error) {
+      this.#sayFault(error);
+    }
+  }
+
+  /** Our own fault is never the client's (G4). */
+  #sayFault(error: unknown): void {
+    if (error instanceof QueueFullError) {
+      this.#reply(replies.queueFull);
+      return;
+    }
+    this.#deps.log.error({ session: this.id, err: error }, 'command failed');
+    this.#reply(replies.internal);
+  }
+
+  #reply(answer: Answer): void {
+    this.#next = answer.next;
+    this.#say(answer);
+    if (answer.code >= 500 && answer.reason !== undefined && ++this.#errors >= this.#limits.maxErrorsPerSession) {
+      this.#say(replies.tooManyErrors);
+    } else this.#leaveIfDraining();
+  }
+
+  #say(answer: Answer): void {
+    if (this._closing || this._closed || this._upgrading) return;
+    this.#out += answer.wire;
+    if (answer.reason !== undefined) this.#countRefusal(answer, answer.reason);
+    if (!answer.close) return;
+    this.#flush();
+    this.close();
+  }
+
+  #countRefusal(answer: Answer, reason: NonNullable<Answer['reason']>): void {
+    this.#deps.metrics.postroad_accept_refusals_total.inc({ reason });
+    this.#deps.log.info(
+      { session: this.id, client: this.remoteAddress, reason, reply: formatReply(answer) },
+      'refused',
+    );
+  }
+
+  #flush(): void {
+    if (this.#out === '') return;
+    const out = this.#out;
+    this.#out = '';
+    if (this._socket.writable) this._socket.write(out, 'latin1');
+  }
+
+  #leaveIfDraining(): void {
+    const isIdle = this.#session.transaction === undefined && this.#next === undefined;
+    if (isIdle && this.#deps.isDraining()) this.#say(replies.draining);
+  }
+
+  /** RFC 5321 s4.5.3.2 bounds each wait, not the session; a client that trickles bytes would stay for ever. */
+  #end(): void {
+    if (this._upgrading) this.#tlsSocket?.destroy();
+    else this.#say(replies.sessionTooLong);
+  }
+
+  get #stream(): WireStream | undefined {
+    return this._parser instanceof WireStream ? this._parser : undefined;
+  }
+
+  get #limits(): ReturnType<SessionDependencies['state']>['config']['limits'] {
+    return this.#deps.state().config.limits;
+  }
+}

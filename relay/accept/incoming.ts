@@ -1,0 +1,214 @@
+/**
+ * One message on its way in: bytes to the spool, header kept, body hashed; then the checks that need the header, the
+ * signature and the queue.
+ *
+ * Once anything refuses the message, its spool is given back at once and the rest of its bytes are dropped: they still have to be
+ * read up to their end, since the client only then reads the reply.
+ */
+import { isAscii } from 'node:buffer';
+import { type NewMessage, QueueFullError, type Spool } from '../queue/queue.ts';
+import type { BodyHasher } from '../sign/signer.ts';
+import { endOfHeader } from '../smtp/message.ts';
+import { ContentScanner } from './content-scanner.ts';
+import { LineEndingFixer } from './line-endings.ts';
+import { type Answer, replies } from './replies.ts';
+import type { Session, Transaction } from './session.ts';
+import { StoreFault, storeFault, submitMessage } from './submit.ts';
+
+const maxHeaderBytes = 256 * 1024;
+/** Smaller chunks are gathered, so that a client that sends byte by byte does not cost a Buffer a byte. */
+const smallChunkBytes = 1024;
+const gatherBytes = 8 * smallChunkBytes;
+const CRLF = Buffer.from('\r\n');
+const space = 0x20;
+const tab = 0x09;
+
+export class Incoming {
+  readonly scanner: ContentScanner;
+  readonly #session: Session;
+  readonly #transaction: Transaction;
+  readonly #spool: Spool;
+  readonly #hasher: BodyHasher;
+  readonly #fixer: LineEndingFixer | undefined;
+  readonly #maxBytes: number;
+  #refusal: Answer | undefined;
+  #header: Buffer = Buffer.alloc(0);
+  #headerComplete = false;
+  #eightBit = false;
+  #gathered: Buffer | undefined;
+  #gatheredBytes = 0;
+  #sizeBytes = 0;
+  /** The spool is given back, or the queue's. */
+  #released = false;
+  /** end() runs: it alone decides what becomes of the spool, even when the client goes away meanwhile. */
+  #ending = false;
+
+  /** @throws QueueFullError, or the store's fault. */
+  constructor(session: Session, transaction: Transaction, { dotStuffed }: { readonly dotStuffed: boolean }) {
+    const { limits } = session.deps.state().config;
+    this.#session = session;
+    this.#transaction = transaction;
+    this.#maxBytes = limits.maxMessageSizeBytes;
+    this.scanner = new ContentScanner({ dotStuffed, maxLineBytes: limits.maxLineBytes });
+    this.#fixer = session.listener.lineEndings === 'Fix' ? new LineEndingFixer() : undefined;
+    this.#hasher = session.deps.signer.hashBody();
+    this.#spool = session.deps.openSpool();
+  }
+
+  get refusal(): Answer | undefined {
+    return this.#refusal;
+  }
+
+  /** Takes what the scanner found; a promise asks to wait before more is read. */
+  takeScanned(): Promise<void> | undefined {
+    const { scanner } = this;
+    if (this.#refusal !== undefined) return undefined;
+    if (scanner.lineTooLong) this.refuse(replies.contentLineTooLong);
+    if (this.#fixer !== undefined) return this.#take(this.#fixer.fix(scanner.output, !scanner.bareLineEnding));
+    if (scanner.bareLineEnding) this.refuse(replies.bareLineEnding);
+    return this.#take(scanner.output);
+  }
+
+  /** The whole content has been scanned: the reply to it. Never rejects. */
+  async end(): Promise<Answer> {
+    const receivedMs = performance.now();
+    this.#ending = true;
+    try {
+      await this.#finishContent();
+      if (this.#refusal !== undefined) return this.#refusal;
+      return await this.#accept(receivedMs);
+    } catch (error) {
+      this.#refuseForFault(error);
+      return this.#refusal ?? replies.internal;
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** The first refusal counts. */
+  refuse(answer: Answer): void {
+    this.#refusal ??= answer;
+    this.#release();
+  }
+
+  /** RSET, or the client is gone. */
+  abandon(): void {
+    if (!this.#ending) this.#release();
+  }
+
+  /** Gives the spool back, unless the queue has the message. */
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#gathered = undefined;
+    this.#spool.discard().catch((error: unknown) => {
+      this.#session.deps.log.warn({ session: this.#session.id, err: error }, 'spool could not be discarded');
+    });
+  }
+
+  async #finishContent(): Promise<void> {
+    this.scanner.finish();
+    if (this.scanner.bareLineEnding && this.#fixer === undefined) this.refuse(replies.bareLineEnding);
+    if (this.#fixer !== undefined) await this.#take(this.#fixer.finish());
+    // BDAT content need not end with a line end; everything after us speaks lines (RFC 5321 s2.3.8).
+    if (this.scanner.isMidLine) await this.#take(CRLF);
+    await this.#writeGathered();
+  }
+
+  async #accept(receivedMs: number): Promise<Answer> {
+    const { deps } = this.#session;
+    const { sender, recipients } = this.#transaction;
+    const result = await submitMessage(this.#session, {
+      sender: this.#eightBit ? { ...sender, body: '8BITMIME' } : sender,
+      recipients: [...recipients.values()],
+      header: this.#header,
+      bodyHash: () => this.#hasher.digest(),
+      finish: () => this.#spool.finish(),
+    });
+    if (result.message === undefined) return result.answer;
+    this.#released = true;
+    this.#count(result.message);
+    deps.metrics.postroad_accept_enqueue_seconds.observe((performance.now() - receivedMs) / 1000);
+    return result.answer;
+  }
+
+  #count({ recipients, content }: NewMessage): void {
+    const { metrics } = this.#session.deps;
+    metrics.postroad_accept_messages_total.inc({ listener: this.#session.listener.name });
+    metrics.postroad_accept_recipients_total.inc(recipients.length);
+    metrics.postroad_accept_bytes_total.inc(content.sizeBytes);
+  }
+
+  #take(chunk: Buffer): Promise<void> | undefined {
+    if (chunk.length === 0 || this.#refusal !== undefined) return undefined;
+    this.#check(chunk);
+    if (this.#refusal !== undefined) return undefined;
+    this.#sizeBytes += chunk.length;
+    this.#readHeaderAndHash(chunk);
+    return this.#store(chunk);
+  }
+
+  #check(chunk: Buffer): void {
+    // RFC 5322 s2.2: a first line that folds would continue the last of the fields that we put in front.
+    if (this.#sizeBytes === 0 && (chunk[0] === space || chunk[0] === tab)) this.refuse(replies.foldAtStart);
+    if (this.#sizeBytes + chunk.length > this.#maxBytes) this.refuse(replies.tooBig);
+    // RFC 5321 s4.1.1.4 lets NUL pass, RFC 6152 s3 and RFC 2045 s2.8 do not; readers that stop at it see another message than
+    // those that do not, or an end of data where it is skipped.
+    if (chunk.includes(0)) this.refuse(replies.nul);
+    // RFC 6152: what a client sent without BODY=8BITMIME is still 8-bit to the next hop.
+    if (!this.#eightBit && !isAscii(chunk)) this.#eightBit = true;
+  }
+
+  #readHeaderAndHash(chunk: Buffer): void {
+    if (this.#headerComplete) {
+      this.#hasher.update(chunk);
+      return;
+    }
+    const searched = this.#header.length;
+    const bytes = searched === 0 ? chunk : Buffer.concat([this.#header, chunk]);
+    const end = endOfHeader(bytes, searched);
+    this.#headerComplete = end !== -1;
+    this.#header = this.#headerComplete ? bytes.subarray(0, end) : bytes;
+    if (this.#header.length > maxHeaderBytes) this.refuse(replies.headerTooBig);
+    if (this.#headerComplete && end < bytes.length) this.#hasher.update(bytes.subarray(end));
+  }
+
+  #store(chunk: Buffer): Promise<void> | undefined {
+    if (this.#refusal !== undefined) return undefined;
+    if (chunk.length >= smallChunkBytes) {
+      const waiting = this.#writeGathered();
+      return waiting === undefined ? this.#write(chunk) : waiting.then(() => this.#write(chunk));
+    }
+    const full = this.#gatheredBytes + chunk.length > gatherBytes ? this.#writeGathered() : undefined;
+    this.#gathered ??= Buffer.allocUnsafeSlow(gatherBytes);
+    this.#gatheredBytes += chunk.copy(this.#gathered, this.#gatheredBytes);
+    return full;
+  }
+
+  #writeGathered(): Promise<void> | undefined {
+    const bytes = this.#gathered?.subarray(0, this.#gatheredBytes);
+    this.#gathered = undefined;
+    this.#gatheredBytes = 0;
+    return bytes === undefined ? undefined : this.#write(bytes);
+  }
+
+  #write(chunk: Buffer): Promise<void> | undefined {
+    if (this.#released) return undefined;
+    try {
+      return this.#spool.write(chunk)?.catch((error: unknown) => this.#refuseForFault(storeFault(error)));
+    } catch (error) {
+      this.#refuseForFault(storeFault(error));
+      return undefined;
+    }
+  }
+
+  /** Our own fault is never the client's: 4yz, whatever it was (G4). */
+  #refuseForFault(error: unknown): void {
+    if (error instanceof QueueFullError) {
+      this.refuse(replies.queueFull);
+      return;
+    }
+    this.#session.deps.log.error({ session: this.#session.id, err: error }, 'message could not be taken');
+    this.refuse(error instanceof StoreFault ? replies.queueUnavailable : replies.internal);
+  }
+}

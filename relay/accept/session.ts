@@ -1,0 +1,70 @@
+/** What the server knows of one session, apart from its socket. */
+import type { ListenerConfig } from '../config.ts';
+import { type Identity, identifyNetwork } from '../policy/identity.ts';
+import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
+import type { SessionDependencies } from './dependencies.ts';
+import type { Incoming } from './incoming.ts';
+
+export interface TlsInfo {
+  /** `TLSv1.3` */
+  readonly version: string;
+  /** As IANA names it. */
+  readonly cipher: string;
+}
+
+/** From MAIL to the reply to its data (RFC 5321 s3.3). */
+export interface Transaction {
+  readonly sender: EnvelopeSender;
+  /** By local-part and domain: case matters in a local-part (RFC 5321 s2.4). */
+  readonly recipients: Map<string, EnvelopeRecipient>;
+  /** Once DATA or the first BDAT was accepted. */
+  incoming: Incoming | undefined;
+}
+
+export class Session {
+  readonly id: string;
+  readonly listener: ListenerConfig;
+  readonly remoteAddress: string;
+  readonly deps: SessionDependencies;
+  tls: TlsInfo | undefined;
+  /** What the client called itself; undefined before EHLO or HELO. */
+  helo: string | undefined;
+  /** It said EHLO, not HELO. */
+  extended = false;
+  /** By AUTH, else by a trusted network. */
+  identity: Identity | undefined;
+  authenticated = false;
+  failedLogins = 0;
+  transaction: Transaction | undefined;
+
+  constructor(
+    deps: SessionDependencies,
+    client: { readonly id: string; readonly listener: ListenerConfig; readonly remoteAddress: string },
+  ) {
+    this.deps = deps;
+    this.id = client.id;
+    this.listener = client.listener;
+    this.remoteAddress = client.remoteAddress;
+    this.identity = this.#networkIdentity();
+  }
+
+  /** RSET, EHLO, a finished message (RFC 5321 s4.1.1.5): what was received of a message is given back. */
+  endTransaction(): void {
+    const incoming = this.transaction?.incoming;
+    this.transaction = undefined;
+    incoming?.abandon();
+  }
+
+  /** RFC 3207 s4.2: nothing that was said before TLS counts after it. */
+  forget(): void {
+    this.endTransaction();
+    this.helo = undefined;
+    this.extended = false;
+    this.authenticated = false;
+    this.identity = this.#networkIdentity();
+  }
+
+  #networkIdentity(): Identity | undefined {
+    return identifyNetwork(this.deps.state().policies, this.remoteAddress);
+  }
+}

@@ -1,0 +1,128 @@
+/** End of data: loop check, From, signature, queue. A 250 is said only after `submit` resolved (G1). */
+import type { PolicyConfig } from '../config.ts';
+import { checkForwardPath } from '../policy/forward-path.ts';
+import { checkFrom } from '../policy/from.ts';
+import { routeRecipient } from '../policy/route.ts';
+import { type Content, type NewMessage, type NewRecipient, QueueFullError } from '../queue/queue.ts';
+import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
+import { type HeaderFacts, inspectHeader, missingFields, receivedField } from './received.ts';
+import { type Answer, queued, refusal, replies } from './replies.ts';
+import type { Session } from './session.ts';
+
+/** RFC 5321 s6.3 asks for a limit of at least 100 fields; mail through this many relays of ours and others loops. */
+const maxReceivedFields = 50;
+const maxHeaderFields = 1000;
+
+export interface ReceivedMessage {
+  readonly sender: EnvelopeSender;
+  readonly recipients: readonly EnvelopeRecipient[];
+  /** Up to and with the blank line. */
+  readonly header: Buffer;
+  readonly bodyHash: () => string;
+  readonly finish: () => Promise<Content>;
+}
+
+export interface Submission {
+  readonly answer: Answer;
+  /** Set when the queue has it. */
+  readonly message?: NewMessage;
+}
+
+/** The store failed, for whatever reason but being full. */
+export class StoreFault extends Error {
+  override name = 'StoreFault';
+  readonly code = 'POSTROAD_ACCEPT_STORE_FAULT';
+}
+
+export function storeFault(cause: unknown): QueueFullError | StoreFault {
+  return cause instanceof QueueFullError ? cause : new StoreFault('the queue did not take the message', { cause });
+}
+
+async function stored<T>(operation: Promise<T>): Promise<T> {
+  try {
+    return await operation;
+  } catch (error) {
+    throw storeFault(error);
+  }
+}
+
+/** @throws QueueFullError, StoreFault, or a fault of the signer. */
+export async function submitMessage(session: Session, received: ReceivedMessage): Promise<Submission> {
+  const { deps, identity } = session;
+  const facts = inspectHeader(received.header);
+  const unfit = unfitHeader(facts);
+  if (unfit !== undefined) return { answer: unfit };
+  // RCPT and MAIL need an identity, and only STARTTLS, which ends the transaction, takes one away.
+  if (identity === undefined) throw new Error('message without an identity');
+  const { config, policies } = deps.state();
+  const decision = checkFrom(policies, identity, received.header);
+  if (!decision.accept) return { answer: refusal(decision) };
+  const policy = decision.value;
+  const unreachable = checkRecipients(session, received.recipients, policy);
+  if (unreachable !== undefined) return { answer: unreachable };
+
+  const id = deps.newId();
+  const receivedTimeMs = deps.clock.now();
+  const added = Buffer.from(missingFields(facts, { id, hostname: config.hostname, timeMs: receivedTimeMs }));
+  const signed = added.length === 0 ? received.header : Buffer.concat([added, received.header]);
+  const [signature, content] = await Promise.all([
+    deps.signer.sign({ policy, header: signed, bodyHash: received.bodyHash() }),
+    stored(received.finish()),
+  ]);
+  const trace = Buffer.from(receivedField(session, { id, timeMs: receivedTimeMs, smtputf8: received.sender.smtputf8 }));
+  const message: NewMessage = {
+    id,
+    sender: received.sender,
+    tenant: policy.namespace,
+    policy: `${policy.namespace}/${policy.name}`,
+    receivedTimeMs,
+    expiryTimeMs: receivedTimeMs + config.retry.messageLifetimeSeconds * 1000,
+    head: Buffer.concat([signature, trace, added]),
+    content,
+    recipients: received.recipients.map(recipient => toNew(session, policy, recipient)),
+  };
+  await stored(deps.submit(message));
+  logAccepted(session, message);
+  return { answer: queued(id), message };
+}
+
+function unfitHeader(facts: HeaderFacts): Answer | undefined {
+  if (facts.fields > maxHeaderFields) return replies.headerTooBig;
+  // RFC 5321 s6.3.
+  return facts.received > maxReceivedFields ? replies.mailLoop : undefined;
+}
+
+/** The From field's policy may route other than the relay, which RCPT was checked against. */
+function checkRecipients(
+  session: Session,
+  recipients: readonly EnvelopeRecipient[],
+  policy: PolicyConfig,
+): Answer | undefined {
+  const { policies } = session.deps.state();
+  for (const { forwardPath } of recipients) {
+    const decision = checkForwardPath(policies, forwardPath, policy);
+    if (!decision.accept) return refusal(decision);
+  }
+  return undefined;
+}
+
+function toNew(session: Session, policy: PolicyConfig, recipient: EnvelopeRecipient): NewRecipient {
+  const { forwardPath, notify, orcpt } = recipient;
+  const { destination, domain } = routeRecipient(session.deps.state().policies, policy, forwardPath);
+  const route = { forwardPath: forwardPath.text, domain, destination, notify };
+  return orcpt === undefined ? route : { ...route, orcpt };
+}
+
+function logAccepted(session: Session, { id, sender, policy, recipients, content }: NewMessage): void {
+  session.deps.log.info(
+    {
+      session: session.id,
+      queueId: id,
+      reversePath: sender.reversePath?.text ?? '',
+      recipients: recipients.length,
+      sizeBytes: content.sizeBytes,
+      policy,
+    },
+    'accepted',
+  );
+}
