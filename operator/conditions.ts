@@ -1,0 +1,85 @@
+/** Conditions, and every reason that one may give. The runbook has a section for each, titled with its name. */
+import type { Condition } from '../crds/common.ts';
+
+/** Reason -> what it means. */
+export const reasons = {
+  Accepted: 'The object is valid, and what it refers to lets it attach.',
+  RelayNotFound: 'The relayRef of a DomainPolicy names no MailRelay, or one that does not let its namespace attach.',
+  Conflicted: 'Another DomainPolicy, older or first by namespace and name, claims one of the domains.',
+  NotSupported: 'The object is valid, but asks for something that needs a cluster.',
+  ResolvedRefs: 'Everything that the object refers to is there.',
+  SecretNotFound: 'A Secret that the object refers to is not there.',
+  SecretInvalid: 'A Secret that the object refers to lacks a key, or its content is not what it should be.',
+  CertificateIssued: 'The listeners have a certificate.',
+  CertificateNotNeeded: 'No listener offers TLS.',
+  CertificateUnavailable: 'There is no certificate for the listeners.',
+  KeysActive: 'Mail is signed.',
+  SigningDisabled: 'The DomainPolicy asks for no signatures.',
+  KeysUnavailable: 'There is no key to sign with.',
+  RecordsNotChecked: 'DNS records are not looked up here; publish what status.dnsRecords lists.',
+  ConfigurationApplied: 'Every ready relay runs the configuration made from this object.',
+  ConfigurationPending: 'The configuration made from this object is not yet run by every ready relay.',
+  ConfigurationRejected: 'No configuration could be made; the last good one stays.',
+  Ready: 'Everything asked for is in place.',
+} as const;
+export type Reason = keyof typeof reasons;
+
+export type ConditionType =
+  | 'Ready'
+  | 'Accepted'
+  | 'ResolvedRefs'
+  | 'CertificateReady'
+  | 'Programmed'
+  | 'Progressing'
+  | 'Draining'
+  | 'Paused'
+  | 'DKIMReady'
+  | 'DNSPublished';
+
+export interface Verdict {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+export function holds(type: ConditionType, reason: Reason, message: string): Verdict {
+  return { type, status: 'True', reason, message };
+}
+
+export function fails(type: ConditionType, reason: Reason, message: string): Verdict {
+  return { type, status: 'False', reason, message };
+}
+
+export function unknown(type: ConditionType, reason: Reason, message: string): Verdict {
+  return { type, status: 'Unknown', reason, message };
+}
+
+/** Ready says the first thing that is wrong, so that one look is enough; `optional` types do not stand in its way while unknown. */
+export function summary(verdicts: readonly Verdict[], optional: readonly ConditionType[] = []): Verdict {
+  const counted = verdicts.filter(one => one.status === 'False' || !optional.includes(one.type));
+  const worst = counted.find(one => one.status === 'False') ?? counted.find(one => one.status === 'Unknown');
+  return worst === undefined
+    ? holds('Ready', 'Ready', 'everything asked for is in place')
+    : { ...worst, type: 'Ready' };
+}
+
+export interface Stamp {
+  readonly nowMs: number;
+  readonly generation: number | undefined;
+}
+
+/** Keeps the time of the last transition while the status stays, so that a status that means the same is the same. */
+export function conditionsOf(
+  verdicts: readonly Verdict[],
+  previous: readonly Condition[],
+  { nowMs, generation }: Stamp,
+): Condition[] {
+  return verdicts.map(({ type, status, reason, message }) => {
+    const before = previous.find(one => one.type === type);
+    const lastTransitionTime =
+      before?.status === status ? before.lastTransitionTime : new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
+    const base = { type, status, reason, message, lastTransitionTime };
+    return generation === undefined ? base : { ...base, observedGeneration: generation };
+  });
+}

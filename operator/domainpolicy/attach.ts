@@ -1,0 +1,80 @@
+/** Which DomainPolicies a MailRelay takes: the handshake, and who wins a domain that two claim. */
+import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import { fails, holds, type Verdict } from '../conditions.ts';
+import { choosesNamespace, type Namespaces } from '../namespaces.ts';
+
+export interface Admission {
+  readonly policy: DomainPolicy;
+  /** Of type Accepted; True: attached. */
+  readonly verdict: Verdict;
+}
+
+/** `relays` is all there are; the answer is for all policies, each attached to its own. In the order of the input. */
+export function admitPolicies(
+  relays: readonly MailRelay[],
+  policies: readonly DomainPolicy[],
+  namespaces: Namespaces,
+): Admission[] {
+  const byName = new Map(relays.map(relay => [nameOf(relay), relay]));
+  const verdicts = new Map<DomainPolicy, Verdict>();
+  const owners = new Map<string, string>();
+  for (const policy of [...policies].sort(byAge)) {
+    const verdict = handshake(byName.get(relayNameOf(policy)), policy, namespaces) ?? claim(policy, owners);
+    verdicts.set(policy, verdict);
+  }
+  return policies.flatMap(policy => {
+    const verdict = verdicts.get(policy);
+    return verdict === undefined ? [] : [{ policy, verdict }];
+  });
+}
+
+export function relayNameOf({ metadata, spec: { relayRef } }: DomainPolicy): string {
+  return `${relayRef.namespace ?? metadata.namespace}/${relayRef.name}`;
+}
+
+export function nameOf({ metadata: { namespace, name } }: MailRelay | DomainPolicy): string {
+  return `${namespace}/${name}`;
+}
+
+function handshake(relay: MailRelay | undefined, policy: DomainPolicy, namespaces: Namespaces): Verdict | undefined {
+  const allowed =
+    relay !== undefined &&
+    choosesNamespace(relay.spec.policies.namespaces, relay.metadata.namespace, namespaces)(policy.metadata.namespace);
+  if (allowed) return undefined;
+  // One wording for "not there" and "not for you": nobody may find out by asking which relays other namespaces have.
+  return fails(
+    'Accepted',
+    'RelayNotFound',
+    `there is no MailRelay ${relayNameOf(policy)} that lets policies of namespace ${policy.metadata.namespace} attach (its spec.policies.namespaces says which)`,
+  );
+}
+
+/** All domains of a policy or none: half a policy would be a surprise to both sides. */
+function claim(policy: DomainPolicy, owners: Map<string, string>): Verdict {
+  const relay = relayNameOf(policy);
+  const taken = policy.spec.domains.flatMap(domain => {
+    const owner = owners.get(`${relay} ${domain}`);
+    return owner === undefined ? [] : [`${domain} belongs to ${owner}`];
+  });
+  if (taken.length > 0)
+    return fails(
+      'Accepted',
+      'Conflicted',
+      `${taken.join('; ')}: the older policy wins, then the first by namespace and name`,
+    );
+  for (const domain of policy.spec.domains) owners.set(`${relay} ${domain}`, nameOf(policy));
+  return holds('Accepted', 'Accepted', `attached to MailRelay ${relay}`);
+}
+
+/** Oldest first, then by namespace and name. Without a cluster there are no creation times, and names decide alone. */
+function byAge(one: DomainPolicy, other: DomainPolicy): number {
+  const key = ({ metadata }: DomainPolicy): string[] => [
+    metadata.creationTimestamp ?? '',
+    metadata.namespace,
+    metadata.name,
+  ];
+  const [left, right] = [key(one), key(other)];
+  const index = left.findIndex((part, at) => part !== right[at]);
+  return index === -1 ? 0 : (left[index] ?? '') < (right[index] ?? '') ? -1 : 1;
+}

@@ -1,0 +1,139 @@
+/** The configuration of a relay from what was asked for: a pure function, for pods and for standalone alike. */
+import { bytesOf, type Route } from '../../../crds/common.ts';
+import type { DomainPolicy } from '../../../crds/domain-policy.ts';
+import { podPort } from '../../../crds/listener.ts';
+import type { MailRelay } from '../../../crds/mail-relay.ts';
+import type { RelayConfigInput } from '../../../relay/config.ts';
+import { chosenNamespaces, type Namespaces } from '../../namespaces.ts';
+
+export interface ObservedRelay {
+  readonly relay: MailRelay;
+  /** Those attached to it, each with the keys that sign now. */
+  readonly policies: readonly ObservedPolicy[];
+  readonly namespaces: Namespaces;
+  readonly files: SecretFiles;
+  readonly bind: Bind;
+}
+
+export interface ObservedPolicy {
+  readonly policy: DomainPolicy;
+  readonly signingKeys: readonly { readonly selector: string; readonly algorithm: 'RSA2048' | 'Ed25519' }[];
+}
+
+/** Where the relay finds what is secret. */
+export interface SecretFiles {
+  readonly certificateFile: string;
+  readonly privateKeyFile: string;
+  readonly usersDir: string;
+  dkimKeyFile(policy: DomainPolicy, selector: string): string;
+  credentialsDir(namespace: string, secretName: string): string;
+  caFile(namespace: string, secretName: string): string;
+}
+
+export interface Bind {
+  readonly address: string;
+  readonly httpAddress: string;
+  readonly httpPort: number;
+}
+
+/** The revision is left to the caller, who also knows the content of the secrets. */
+export function relayConfigOf(observed: ObservedRelay): Omit<RelayConfigInput, 'revision'> {
+  const { relay, files, bind } = observed;
+  const { namespace, name } = relay.metadata;
+  const { hostname, clients, retry, limits, delivery, dns } = relay.spec;
+  const { maxMessageSize, minFreeDisk, maxLineLengthBytes, ...otherLimits } = limits;
+  return {
+    namespace,
+    name,
+    hostname,
+    listeners: relay.spec.listeners.map(listener => listenerOf(listener, bind.address)),
+    http: { bindAddress: bind.httpAddress, bindPort: bind.httpPort },
+    ...(offersTls(relay) && {
+      tls: { certificateFile: files.certificateFile, privateKeyFile: files.privateKeyFile },
+    }),
+    clients: {
+      ...(clients.usersSecretRef !== undefined && { usersDir: files.usersDir }),
+      trustedNetworks: [...clients.trustedNetworks],
+    },
+    route: routeOf(relay.spec.route, namespace, files),
+    policies: observed.policies.map(policy => policyOf(policy, observed)).sort(byName),
+    nameservers: [...dns.nameservers],
+    retry,
+    limits: {
+      ...otherLimits,
+      maxMessageSizeBytes: bytesOf(maxMessageSize),
+      minFreeDiskBytes: bytesOf(minFreeDisk),
+      maxLineBytes: maxLineLengthBytes,
+    },
+    delivery,
+  };
+}
+
+export function offersTls({ spec: { listeners } }: MailRelay): boolean {
+  return listeners.some(({ protocol, tls }) => protocol === 'SMTPS' || tls !== 'Disabled');
+}
+
+function listenerOf(
+  { name, port, bindPort, protocol, tls, proxyProtocol, ...same }: MailRelay['spec']['listeners'][number],
+  bindAddress: string,
+): RelayConfigInput['listeners'][number] {
+  return {
+    ...same,
+    name,
+    port,
+    bindPort: podPort(bindPort === undefined ? { port } : { port, bindPort }),
+    bindAddress,
+    protocol,
+    // A session of SMTPS has TLS before its first command.
+    tls: protocol === 'SMTPS' ? 'Required' : tls,
+    proxyProtocolFrom: [...(proxyProtocol?.from ?? [])],
+  };
+}
+
+type PolicyInput = NonNullable<RelayConfigInput['policies']>[number];
+
+function policyOf({ policy, signingKeys }: ObservedPolicy, { namespaces, files }: ObservedRelay): PolicyInput {
+  const { metadata, spec } = policy;
+  return {
+    namespace: metadata.namespace,
+    name: metadata.name,
+    domains: [...spec.domains],
+    senders: {
+      namespaces: chosenNamespaces(spec.senders.namespaces, metadata.namespace, namespaces),
+      serviceAccounts: [...spec.senders.serviceAccounts],
+      users: [...spec.senders.users],
+    },
+    dkim: signingKeys.map(({ selector, algorithm }) => ({
+      selector,
+      algorithm,
+      privateKeyFile: files.dkimKeyFile(policy, selector),
+    })),
+    tls: spec.tls.policy,
+    ...(spec.route !== undefined && { route: routeOf(spec.route, metadata.namespace, files) }),
+    ...(spec.bounces !== undefined && { bouncesTo: spec.bounces.to }),
+  };
+}
+
+function routeOf({ type, smartHost }: Route, namespace: string, files: SecretFiles): RelayConfigInput['route'] {
+  if (type !== 'SmartHost' || smartHost === undefined) return { type: type === 'Capture' ? 'Capture' : 'Direct' };
+  const { host, port, protocol, tls = 'Verified', credentialsSecretRef, caSecretRef } = smartHost;
+  return {
+    type,
+    smartHost: {
+      host,
+      port,
+      tls,
+      implicitTls: protocol === 'SMTPS',
+      ...(credentialsSecretRef !== undefined && {
+        credentialsDir: files.credentialsDir(namespace, credentialsSecretRef.name),
+      }),
+      ...(caSecretRef !== undefined && { caFile: files.caFile(namespace, caSecretRef.name) }),
+    },
+  };
+}
+
+/** The order of what was observed is chance; the configuration must not be. */
+function byName(one: PolicyInput, other: PolicyInput): number {
+  const [left, right] = [`${one.namespace}/${one.name}`, `${other.namespace}/${other.name}`];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,111 @@
+/** The relay as a child process: the same program that pods run. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { isRecord } from '../../crds/validate.ts';
+
+export interface RelayProcess {
+  /** What it listens on, once it takes mail; rejects when it ends before. */
+  readonly ready: Promise<Ready>;
+  /** How it ended, as a line for people, with the exit code. */
+  readonly ended: Promise<End>;
+  /** Asks it to stop; kills it when it has not after `stopMs`, or when asked again. */
+  stop(): void;
+}
+
+export interface Ready {
+  readonly listeners: readonly { readonly name: string; readonly address: string; readonly port: number }[];
+  readonly http: { readonly address: string; readonly port: number };
+}
+
+export interface End {
+  readonly code: number;
+  readonly cause: string;
+}
+
+export interface RelayProcessOptions {
+  readonly program: string;
+  readonly configFile: string;
+  readonly dataDir: string;
+  readonly output: NodeJS.WritableStream;
+  /** Called with each revision that it tells it runs. */
+  readonly onRevision: (revision: string) => void;
+}
+
+/** The relay's own grace is 25 s, and 5 s more for closing; then nothing is in flight that its queue does not hold. */
+const stopMs = 35_000;
+/** Longer lines are not looked into. */
+const mostLineBytes = 65_536;
+
+export function startRelayProcess({
+  program,
+  configFile,
+  dataDir,
+  output,
+  onRevision,
+}: RelayProcessOptions): RelayProcess {
+  const args = [program, '--config', configFile, '--data-dir', dataDir];
+  // The channel lets the relay notice that this process is gone, however it went.
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+  const ready = Promise.withResolvers<Ready>();
+  // Whoever waits for the end alone must not crash on this one.
+  ready.promise.catch(() => undefined);
+  child.stdout?.pipe(output, { end: false });
+  child.stdout?.on(
+    'data',
+    lineReader(line => {
+      if (line['msg'] === 'ready') ready.resolve(line as unknown as Ready);
+      if (line['msg'] === 'configuration applied') onRevision(String(line['revision']));
+    }),
+  );
+  const ended = endOf(child).then(end => {
+    ready.reject(new Error(end.cause));
+    return end;
+  });
+  let asked = false;
+  let killer: NodeJS.Timeout | undefined;
+  void ended.then(() => clearTimeout(killer));
+  return {
+    ready: ready.promise,
+    ended,
+    stop() {
+      child.kill(asked ? 'SIGKILL' : 'SIGTERM');
+      if (!asked) killer = setTimeout(() => child.kill('SIGKILL'), stopMs);
+      asked = true;
+    },
+  };
+}
+
+function endOf(child: ChildProcess): Promise<End> {
+  return new Promise(resolve => {
+    child.on('error', error => resolve({ code: 1, cause: `the relay could not be started: ${error.message}` }));
+    // `close`, not `exit`: its last lines are then written.
+    child.on('close', (code, signal) => {
+      const cause = signal === null ? `the relay ended with exit code ${code}` : `the relay was ended by ${signal}`;
+      resolve({ code: code ?? 1, cause });
+    });
+  });
+}
+
+function lineReader(onLine: (line: Record<string, unknown>) => void): (chunk: Buffer) => void {
+  let rest = '';
+  return chunk => {
+    const lines = `${rest}${chunk.toString('latin1')}`.split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > mostLineBytes) rest = '';
+    for (const line of lines) {
+      const parsed =
+        line.includes('"msg":"ready"') || line.includes('"msg":"configuration') ? parseLine(line) : undefined;
+      if (parsed !== undefined) onLine(parsed);
+    }
+  };
+}
+
+function parseLine(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isRecord(value) ? value : undefined;
+  } catch (error) {
+    // Not a line of the log: somebody else writes to that output.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
