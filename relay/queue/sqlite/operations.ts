@@ -1,0 +1,109 @@
+/** Every operation on one open database, by name. Runs inside a transaction that somebody else begins and commits. */
+import { statfsSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
+import { QueueFullError } from '../queue.ts';
+import { createAdministration, type EarliestDue } from './admin.ts';
+import { createClaiming } from './claim.ts';
+import { int } from './columns.ts';
+import { createEnqueue } from './enqueue.ts';
+import type { Memory } from './memory.ts';
+import { lastSeq } from './recover.ts';
+import { createSettling } from './settle.ts';
+import type { Answer, Op } from './wire.ts';
+
+/** What a batch brings to each of its operations. */
+export interface Circumstances {
+  readonly bytes: Uint8Array;
+  readonly nowMs: number;
+  readonly minFreeBytes: number;
+}
+
+export interface Operations {
+  execute(op: Op, circumstances: Circumstances): Answer;
+  /** What time does by itself, before a batch. */
+  expire(nowMs: number): void;
+  /** What a transaction writes once, before its commit. */
+  saveTotals(): void;
+  /** The transaction that saved them was rolled back. */
+  forgetSavedTotals(): void;
+  readonly earliestDue: EarliestDue;
+}
+
+export function createOperations(db: DatabaseSync, memory: Memory, dataDir: string): Operations {
+  const enqueue = createEnqueue(db, memory, lastSeq(db));
+  const claiming = createClaiming(db, memory);
+  const settling = createSettling(db, memory, enqueue);
+  const selectDue = db.prepare(
+    `SELECT due FROM recipient INDEXED BY recipient_due WHERE state = 0 AND tenant = ? AND destination = ?
+     ORDER BY due LIMIT 1`,
+  );
+  const earliestDue: EarliestDue = (tenant, destination) => {
+    const row = selectDue.get(tenant, destination);
+    return row === undefined ? undefined : int(row, 'due');
+  };
+  const admin = createAdministration(db, memory, earliestDue);
+  const probe = db.prepare('UPDATE totals SET probes = probes + 1');
+  const update = db.prepare('UPDATE totals SET accepted = ?, delivered = ?, failed = ?, discarded = ?');
+  let saved = '';
+
+  function mayGrow({ minFreeBytes }: Circumstances): void {
+    const { bavail, bsize } = statfsSync(dataDir);
+    if (bavail * bsize < minFreeBytes) throw new QueueFullError('The queue has no room: the disk is nearly full.');
+  }
+
+  function nextDue(nowMs: number): number | undefined {
+    const ready = memory.ready.nextDueTimeMs(nowMs);
+    const lease = memory.earliestLeaseExpiry();
+    if (ready === undefined) return lease;
+    return lease === undefined ? ready : Math.min(ready, lease);
+  }
+
+  return {
+    execute(op, circumstances) {
+      const { bytes, nowMs } = circumstances;
+      switch (op.op) {
+        case 'enqueue':
+          mayGrow(circumstances);
+          return enqueue(op, bytes, nowMs) ?? undefined;
+        case 'settle':
+          return settling.settle(op, bytes, nowMs) ?? undefined;
+        case 'claim':
+          return claiming.claim(op, nowMs);
+        case 'nextDue':
+          return nextDue(nowMs);
+        case 'suspend':
+          return memory.ready.suspend(op.destination, op.untilMs, nowMs) ?? undefined;
+        case 'renew':
+          return settling.renew(op.tokens, nowMs + op.leaseMs);
+        case 'move':
+          return admin.move(op.move, op.scan, nowMs);
+        case 'count':
+          return admin.count(op.scan);
+        case 'list':
+          return admin.list(op.scan, op.limit);
+        case 'stats':
+          return admin.stats(nowMs);
+        case 'probe':
+          mayGrow(circumstances);
+          probe.run();
+          return undefined;
+      }
+    },
+
+    expire: claiming.expire,
+
+    saveTotals() {
+      const { accepted, delivered, failed, discarded } = memory.counters;
+      const wanted = `${accepted} ${delivered} ${failed} ${discarded}`;
+      if (wanted === saved) return;
+      update.run(accepted, delivered, failed, discarded);
+      saved = wanted;
+    },
+
+    forgetSavedTotals() {
+      saved = '';
+    },
+
+    earliestDue,
+  };
+}
