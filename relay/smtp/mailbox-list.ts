@@ -82,6 +82,8 @@ function parseAddress(tokens: readonly Token[]): Item {
 
 /** A display name may say anything but what makes a receiver find an address, or an end, within it. */
 function displayNameFault(words: readonly Token[]): string | undefined {
+  // RFC 5322 s4.1: a phrase with dots begins with a word; some receivers fail on anything else.
+  if (words[0]?.text.startsWith('.') === true) return 'a display name that begins with a dot';
   // A receiver that does not know quoted-pairs leaves the quotes at the first `\"`.
   const escaped = words.some(({ type, text }) => type === 'quoted' && text.includes('\\') && text.includes('@'));
   if (escaped) return 'a display name with an @ and a backslash';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import addressparser from 'nodemailer/lib/addressparser/index.js';
 import { normalizeDomain } from '../../../relay/smtp/domain.ts';
 import { parseFromHeader } from '../../../relay/smtp/from-field.ts';
 
@@ -83,6 +84,7 @@ const refused: readonly (readonly [story: string, value: string])[] = [
   ['a C1 control character', 'Bob\u0085 <b@mine.example>'],
   ['a line of white space within', 'b@mine.example\r\n \r\n , a@victim.example'],
   ['an empty route', '<>'],
+  ['a display name that begins with a dot', '. Bob <b@mine.example>'],
 ];
 
 for (const [story, value] of refused) {
@@ -140,6 +142,28 @@ test('however a field is put together, no domain outside of quotes goes unnamed'
       for (const domain of domainsAnyoneCouldSee(value.replaceAll('\r\n', ''))) {
         assert.ok(domain !== undefined && named.includes(domain), `${JSON.stringify(value)} parsed as ${named}`);
       }
+    }),
+    { numRuns: 20_000 },
+  );
+  assert.ok(taken > 100, `only ${taken} fields were taken: the property shows nothing`);
+});
+
+test("what is taken reads the same to nodemailer's lenient parser", () => {
+  const pieces =
+    'a@one.example|b@two.example|<b@two.example>|"a@victim.example"|"x, y"|(x)|(x, y)|=?utf-8?Q?=40victim.example?=|,|;|:| |\t|Bob|.|ä';
+  let taken = 0;
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...pieces.split('|')), { minLength: 1, maxLength: 8 }), chosen => {
+      const value = chosen.join('');
+      const from = parseFromHeader(Buffer.from(`From: ${value}\r\n\r\n`));
+      if (!from.ok) return;
+      taken += 1;
+      const lenient = addressparser(value, { flatten: true }).map(({ address }) => address);
+      assert.deepEqual(
+        lenient,
+        from.authors.map(author => author.text),
+        JSON.stringify(value),
+      );
     }),
     { numRuns: 20_000 },
   );
