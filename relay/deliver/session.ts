@@ -1,0 +1,385 @@
+/**
+ * One connection to a next hop, past greeting, EHLO, TLS and AUTH: runs transactions one after the other.
+ *
+ * How a message goes out, by what the next hop offers:
+ *
+ *   PIPELINING + CHUNKING   [RSET] MAIL RCPT… BDAT content           one write, one round trip (small messages)
+ *   PIPELINING              [RSET] MAIL RCPT… DATA | content .       two round trips (RFC 2920 s3.1)
+ *   neither                 each command waits for its reply
+ *
+ * One timer a connection, re-armed at each reply; one promise a transaction.
+ */
+import type { Socket } from 'node:net';
+import type { Reply } from '../smtp/reply.ts';
+import type { Extensions } from './command.ts';
+import { UnsafeContentError } from './content.ts';
+import { type Framing, type Message, MessageWriter, wholeBdat } from './message-writer.ts';
+import type { DeferReason } from './outcome.ts';
+import { ReplyReader } from './reply-reader.ts';
+
+/** Command lines end in CRLF. */
+export interface Transaction extends Message {
+  readonly mail: string;
+  readonly rcpts: readonly string[];
+}
+
+export interface TransactionResult {
+  readonly mail: Reply | undefined;
+  /** As long as `rcpts`; undefined where the transaction ended before. */
+  readonly rcpts: readonly (Reply | undefined)[];
+  /** The reply that decides over the accepted recipients: to the message, or to a refused DATA. */
+  readonly end: Reply | undefined;
+  /** Why the connection cannot go on. */
+  readonly fault: Fault | undefined;
+}
+
+export interface Fault {
+  readonly reason: DeferReason;
+  /** The 421 that closed the connection, wherever it came. */
+  readonly reply: Reply | undefined;
+  readonly detail: string;
+  /** The connection died before any reply of this transaction. */
+  readonly silent: boolean;
+}
+
+export interface SessionOptions {
+  readonly socket: Socket;
+  readonly extensions: Extensions;
+  readonly host: string;
+  readonly address: string;
+  readonly tls: 'none' | string;
+  readonly commandTimeoutMs: number;
+}
+
+const quitGraceMs = 5000;
+
+type Awaiting = 'Nothing' | 'Reset' | 'Mail' | 'Rcpt' | 'Data' | 'Discard' | 'End';
+
+interface Running {
+  readonly transaction: Transaction;
+  readonly resolve: (result: TransactionResult) => void;
+  mail: Reply | undefined;
+  readonly rcpts: (Reply | undefined)[];
+  answered: number;
+  accepted: boolean;
+  end: Reply | undefined;
+  /** Every byte of the message was handed to the socket. */
+  contentSent: boolean;
+  bdat: boolean;
+  heard: boolean;
+}
+
+export class SmtpSession {
+  readonly host: string;
+  readonly address: string;
+  readonly tls: string;
+  readonly extensions: Extensions;
+  transactions = 0;
+  /** When it was last put aside; kept by its pool. */
+  idleSinceMs = 0;
+  readonly #socket: Socket;
+  readonly #pipelining: boolean;
+  readonly #chunking: boolean;
+  readonly #timer: NodeJS.Timeout;
+  readonly #reader: ReplyReader;
+  readonly #writer: MessageWriter;
+  #awaiting: Awaiting = 'Nothing';
+  #running: Running | undefined;
+  #needsReset = false;
+  #extendedOnce = false;
+  #closed = false;
+  #onClose: (() => void) | undefined;
+
+  constructor(options: SessionOptions) {
+    this.host = options.host;
+    this.address = options.address;
+    this.tls = options.tls;
+    this.extensions = options.extensions;
+    this.#socket = options.socket;
+    this.#pipelining = options.extensions.has('PIPELINING');
+    this.#chunking = options.extensions.has('CHUNKING');
+    this.#reader = new ReplyReader(answer => this.#onReply(answer));
+    this.#writer = new MessageWriter(this.#socket, () => this.#timer.refresh());
+    this.#timer = setTimeout(() => this.#onTimer(), options.commandTimeoutMs);
+    this.#timer.unref();
+    this.#socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    this.#socket.on('error', cause => this.#lose('ConnectionLost', cause.message));
+    this.#socket.on('end', () => this.#lose('ConnectionLost', 'the next hop closed the connection'));
+    this.#socket.on('close', () => this.#lose('ConnectionLost', 'the connection closed'));
+    if (options.socket.destroyed || options.socket.readableEnded) this.#lose('ConnectionLost', 'closed after EHLO');
+  }
+
+  get usable(): boolean {
+    return !this.#closed && this.#running === undefined;
+  }
+
+  /** Told once, when the connection is gone. */
+  onClose(listener: () => void): void {
+    if (this.#closed) listener();
+    else this.#onClose = listener;
+  }
+
+  /** Never rejects: what went wrong is in the result. */
+  transact(transaction: Transaction): Promise<TransactionResult> {
+    if (!this.usable) throw new Error('a transaction was begun on a connection that cannot take one');
+    this.transactions += 1;
+    return new Promise(resolve => {
+      this.#running = {
+        transaction,
+        resolve,
+        mail: undefined,
+        rcpts: new Array<Reply | undefined>(transaction.rcpts.length).fill(undefined),
+        answered: 0,
+        accepted: false,
+        end: undefined,
+        contentSent: false,
+        bdat: false,
+        heard: false,
+      };
+      this.#begin(this.#running);
+    });
+  }
+
+  /** Ends politely; the connection is gone within a bounded time. */
+  quit(): void {
+    if (this.#closed) return;
+    this.#shut();
+    this.#socket.end('QUIT\r\n');
+    setTimeout(() => this.#socket.destroy(), quitGraceMs).unref();
+  }
+
+  /** Breaks off at once; a running transaction ends with this reason. */
+  destroy(reason: DeferReason): void {
+    this.#lose(reason, 'broken off');
+  }
+
+  #begin(running: Running): void {
+    this.#timer.refresh();
+    this.#extendedOnce = false;
+    const { mail, rcpts } = running.transaction;
+    const reset = this.#needsReset ? 'RSET\r\n' : '';
+    this.#awaiting = this.#needsReset ? 'Reset' : 'Mail';
+    this.#needsReset = false;
+    if (!this.#pipelining) {
+      this.#socket.write(reset === '' ? mail : reset);
+      return;
+    }
+    const envelope = reset + mail + (rcpts.length === 1 ? rcpts[0] : rcpts.join(''));
+    const whole = this.#chunking ? wholeBdat(envelope, running.transaction) : undefined;
+    if (whole === undefined) {
+      this.#socket.write(this.#chunking ? envelope : `${envelope}DATA\r\n`);
+      return;
+    }
+    // RFC 3030 s2: the next hop reads the chunk even when it refused every recipient before it.
+    running.bdat = true;
+    running.contentSent = true;
+    this.#socket.write(whole);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#closed) return;
+    if (!this.#reader.push(chunk)) this.#lose('ProtocolError', 'a reply that is not SMTP, or has no end');
+    // RFC 3207 s5 and RFC 2920: whatever comes without being asked for would be taken for the next reply.
+    else if (this.#running === undefined && !this.#reader.empty) this.#lose('ProtocolError', 'spoke out of turn');
+  }
+
+  #onReply(answer: Reply): void {
+    if (this.#closed) return;
+    const running = this.#running;
+    if (running === undefined) {
+      this.#lose(answer.code === 421 ? 'ConnectionLost' : 'ProtocolError', 'spoke out of turn');
+      return;
+    }
+    this.#timer.refresh();
+    // RFC 5321 s3.8: 421 may answer any command, and the connection is closed with it.
+    if (answer.code === 421) this.#loseTo421(running, answer);
+    else this.#step(running, answer);
+    running.heard = true;
+  }
+
+  #step(running: Running, answer: Reply): void {
+    switch (this.#awaiting) {
+      case 'Reset':
+        this.#awaiting = 'Mail';
+        if (!this.#pipelining) this.#socket.write(running.transaction.mail);
+        break;
+      case 'Mail':
+        this.#onMail(running, answer);
+        break;
+      case 'Rcpt':
+        this.#onRcpt(running, answer);
+        break;
+      case 'Data':
+        this.#onDataReply(running, answer);
+        break;
+      case 'Discard':
+        this.#finish(running);
+        break;
+      case 'End':
+        this.#onEnd(running, answer);
+        break;
+      case 'Nothing':
+        this.#lose('ProtocolError', 'spoke out of turn');
+    }
+  }
+
+  #onMail(running: Running, answer: Reply): void {
+    running.mail = answer;
+    this.#awaiting = 'Rcpt';
+    if (this.#pipelining) return;
+    if (isPositive(answer)) this.#socket.write(running.transaction.rcpts[0] ?? '');
+    else this.#finish(running);
+  }
+
+  #onRcpt(running: Running, answer: Reply): void {
+    running.rcpts[running.answered] = answer;
+    running.answered += 1;
+    if (isPositive(answer) && running.mail !== undefined && isPositive(running.mail)) running.accepted = true;
+    if (running.answered < running.rcpts.length) {
+      if (!this.#pipelining) this.#socket.write(running.transaction.rcpts[running.answered] ?? '');
+      return;
+    }
+    this.#afterRcpts(running);
+  }
+
+  #afterRcpts(running: Running): void {
+    if (running.bdat) {
+      this.#awaiting = 'End';
+    } else if (this.#pipelining && !this.#chunking) {
+      this.#awaiting = 'Data';
+    } else if (!running.accepted) {
+      this.#finish(running);
+    } else if (this.#chunking) {
+      this.#awaiting = 'End';
+      running.bdat = true;
+      this.#send(running, 'Bdat');
+    } else {
+      this.#awaiting = 'Data';
+      this.#socket.write('DATA\r\n');
+    }
+  }
+
+  #onDataReply(running: Running, answer: Reply): void {
+    if (answer.code === 354 && running.accepted) {
+      this.#awaiting = 'End';
+      this.#send(running, 'Data');
+    } else if (answer.code === 354) {
+      // RFC 2920 s3.1: DATA was taken with no recipient; an empty message ends it, for nobody.
+      this.#awaiting = 'Discard';
+      this.#socket.write('.\r\n');
+    } else if (isPositive(answer)) {
+      // Taken for the end, it would count as delivered.
+      this.#lose('ProtocolError', `DATA was answered with ${answer.code}`);
+    } else {
+      running.end = answer;
+      this.#finish(running);
+    }
+  }
+
+  #onEnd(running: Running, answer: Reply): void {
+    if (running.accepted) running.end = answer;
+    if (running.contentSent) this.#finish(running);
+    // It refused before it had read all: the rest of the message would be taken for commands.
+    else this.#lose('ConnectionLost', 'the message was answered before it was sent');
+  }
+
+  #send(running: Running, framing: Framing): void {
+    try {
+      const streamed = this.#writer.send(running.transaction, framing, () => this.#running === running);
+      if (streamed === undefined) {
+        running.contentSent = true;
+        return;
+      }
+      streamed.then(
+        whole => {
+          running.contentSent = whole;
+          this.#timer.refresh();
+        },
+        (cause: unknown) => this.#onSendFault(cause),
+      );
+    } catch (cause) {
+      this.#onSendFault(cause);
+    }
+  }
+
+  #onSendFault(cause: unknown): void {
+    const reason = cause instanceof UnsafeContentError ? 'MessageUnsafe' : 'Internal';
+    // The end of the message was not sent, so no next hop can take what it has for a whole one.
+    this.#lose(reason, cause instanceof Error ? cause.message : String(cause));
+  }
+
+  #onTimer(): void {
+    const running = this.#running;
+    if (running === undefined || this.#closed) return;
+    const afterData = this.#awaiting === 'End' && running.contentSent;
+    if (afterData && !this.#extendedOnce) {
+      // RFC 5321 s4.5.3.2.6: the end of the message gets ten minutes, twice what the others get.
+      this.#extendedOnce = true;
+      this.#timer.refresh();
+      return;
+    }
+    this.#lose('CommandTimeout', `no reply in time to ${this.#awaiting}`);
+  }
+
+  #loseTo421(running: Running, answer: Reply): void {
+    if (this.#awaiting === 'Mail') running.mail = answer;
+    else if (this.#awaiting === 'Rcpt') running.rcpts[running.answered] = answer;
+    else if (running.accepted) running.end = answer;
+    this.#break({ reason: 'RemoteDeferred', reply: answer, detail: 'closed with 421', silent: !running.heard });
+  }
+
+  #lose(reason: DeferReason, detail: string): void {
+    const running = this.#running;
+    // G2: the next hop may have the message and we cannot know; it is sent again and may arrive twice.
+    const afterData = running?.contentSent === true && running.end === undefined && couldBeTaken(running);
+    this.#break({
+      reason: afterData ? (afterDataReasons[reason] ?? reason) : reason,
+      reply: undefined,
+      detail,
+      silent: running !== undefined && !running.heard,
+    });
+  }
+
+  #break(fault: Fault): void {
+    if (this.#closed) return;
+    const running = this.#running;
+    this.#running = undefined;
+    this.#shut();
+    this.#socket.destroy();
+    if (running !== undefined) running.resolve({ ...resultOf(running), fault });
+  }
+
+  #shut(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    const listener = this.#onClose;
+    this.#onClose = undefined;
+    listener?.();
+  }
+
+  #finish(running: Running): void {
+    this.#running = undefined;
+    this.#awaiting = 'Nothing';
+    // After a message was taken or refused the buffers are clear (RFC 5321 s4.1.1.4); else the next one starts with RSET.
+    this.#needsReset = running.end === undefined || !isPositive(running.end);
+    running.resolve(resultOf(running));
+  }
+}
+
+const afterDataReasons: Partial<Record<DeferReason, DeferReason>> = {
+  ConnectionLost: 'ConnectionLostAfterData',
+  CommandTimeout: 'CommandTimeoutAfterData',
+};
+
+/** With everything in one write, nothing was taken when sender or all recipients were refused before the end. */
+function couldBeTaken(running: Running): boolean {
+  return running.accepted || running.answered < running.rcpts.length;
+}
+
+function resultOf({ mail, rcpts, end }: Running): TransactionResult {
+  return { mail, rcpts, end, fault: undefined };
+}
+
+function isPositive(answer: Reply): boolean {
+  return answer.code >= 200 && answer.code < 300;
+}

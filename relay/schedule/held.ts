@@ -1,0 +1,95 @@
+/** The claims in memory: waiting in a lane, under way, or being settled. Bounded in number and bytes; their leases are renewed. */
+import type { Claim } from '../queue/queue.ts';
+
+export interface Held {
+  readonly claim: Claim;
+  readonly sizeBytes: number;
+  leaseExpiryTimeMs: number;
+  /** The lease is no longer ours: somebody else delivers it. */
+  lost: boolean;
+  /** It was tried on a connection that was dead already, which does not count; the second time it does. */
+  retriedStale: boolean;
+}
+
+export interface HeldBounds {
+  readonly maxClaims: number;
+  readonly maxBytes: number;
+}
+
+export class HeldClaims {
+  readonly #byToken = new Map<string, Held>();
+  readonly bounds: HeldBounds;
+  readonly #onRoom: () => void;
+  readonly #whenEmpty: (() => void)[] = [];
+  #bytes = 0;
+
+  /** `onRoom` is called when there is room to claim more again. */
+  constructor(bounds: HeldBounds, onRoom: () => void) {
+    this.bounds = bounds;
+    this.#onRoom = onRoom;
+  }
+
+  get count(): number {
+    return this.#byToken.size;
+  }
+
+  /** Whether one more may be born leased. */
+  get hasRoom(): boolean {
+    return this.#byToken.size < this.bounds.maxClaims && this.#bytes < this.bounds.maxBytes;
+  }
+
+  /** Whether to claim more from the store; short of the bounds, so that what accept brings still has room. */
+  get wantsMore(): boolean {
+    return this.#byToken.size < this.bounds.maxClaims * 0.75 && this.#bytes < this.bounds.maxBytes * 0.5;
+  }
+
+  /** How long a single lane's line may be now: the less room there is, the less one lane may take of it. */
+  get laneShare(): number {
+    return Math.max(0, (this.bounds.maxClaims - this.#byToken.size) / 8);
+  }
+
+  add(claim: Claim): Held {
+    const sizeBytes = claim.head.length + (claim.content.bytes?.length ?? 0);
+    const held: Held = {
+      claim,
+      sizeBytes,
+      leaseExpiryTimeMs: claim.leaseExpiryTimeMs,
+      lost: false,
+      retriedStale: false,
+    };
+    this.#byToken.set(claim.token, held);
+    this.#bytes += sizeBytes;
+    return held;
+  }
+
+  remove(held: Held): void {
+    const wantedMore = this.wantsMore;
+    if (!this.#byToken.delete(held.claim.token)) return;
+    this.#bytes -= held.sizeBytes;
+    if (!wantedMore && this.wantsMore) this.#onRoom();
+    if (this.#byToken.size > 0 || this.#whenEmpty.length === 0) return;
+    for (const tell of this.#whenEmpty.splice(0)) tell();
+  }
+
+  async empty(): Promise<void> {
+    if (this.#byToken.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve));
+  }
+
+  /** Tokens of leases that end before `timeMs`. */
+  endingBefore(timeMs: number): string[] {
+    const tokens: string[] = [];
+    for (const [token, held] of this.#byToken) if (!held.lost && held.leaseExpiryTimeMs < timeMs) tokens.push(token);
+    return tokens;
+  }
+
+  renewed(tokens: readonly string[], lostTokens: readonly string[], leaseExpiryTimeMs: number): void {
+    for (const token of tokens) {
+      const held = this.#byToken.get(token);
+      if (held !== undefined) held.leaseExpiryTimeMs = leaseExpiryTimeMs;
+    }
+    for (const token of lostTokens) {
+      const held = this.#byToken.get(token);
+      if (held !== undefined) held.lost = true;
+    }
+  }
+}

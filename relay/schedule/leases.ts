@@ -1,0 +1,37 @@
+/** Renews the leases of what is held, well before they end, so that a slow next hop does not make a second delivery start. */
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { HeldClaims } from './held.ts';
+
+/** A relay that dies leaves its mail to the next one after at most this time. */
+export const leaseMs = 120_000;
+const checkEveryMs = leaseMs / 6;
+const renewBeforeMs = leaseMs / 2;
+const maxTokens = 500;
+
+export interface LeaseDeps {
+  readonly queue: Pick<Queue, 'renew'>;
+  readonly held: HeldClaims;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Until the signal ends it. */
+export async function keepLeases({ queue, held, clock, log }: LeaseDeps, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(checkEveryMs, signal);
+    const ending = held.endingBefore(clock.now() + renewBeforeMs);
+    for (let from = 0; from < ending.length; from += maxTokens) {
+      const tokens = ending.slice(from, from + maxTokens);
+      try {
+        const untilMs = clock.now() + leaseMs;
+        const lost = await queue.renew(tokens, leaseMs);
+        held.renewed(tokens, lost, untilMs);
+        if (lost.length > 0) log.warn({ count: lost.length }, 'leases lost: somebody else delivers these messages');
+      } catch (cause) {
+        log.error({ err: cause, count: tokens.length }, 'leases could not be renewed; tried again shortly');
+      }
+    }
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * Tells the queue what became of claims, with the DSNs that follow in the same transition. A fault of the store is met with
+ * patience: nothing that happened is forgotten while its lease lasts; after that the message is delivered again (G2).
+ */
+import { buildDsn } from '../bounce/bounce.ts';
+import type { Clock } from '../clock.ts';
+import type { Attempt } from '../deliver/deliver.ts';
+import { type DeferReason, deferred, notTried, setBack } from '../deliver/outcome.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { LeaseLostError, type NewMessage, type Outcome, type Queue } from '../queue/queue.ts';
+import type { Signer } from '../sign/signer.ts';
+import type { RelayState } from '../state.ts';
+import type { Held, HeldClaims } from './held.ts';
+import { type Notice, type Plan, planSettlement } from './settlement.ts';
+
+export interface SettlerDeps {
+  readonly state: () => Pick<RelayState, 'config'>;
+  readonly queue: Pick<Queue, 'settle'>;
+  readonly held: HeldClaims;
+  readonly signer: Signer;
+  readonly newId: () => string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Something is due at that time that was not before. */
+  readonly onDue: (timeMs: number) => void;
+}
+
+const firstRetryMs = 100;
+const maxRetryMs = 5000;
+
+export class Settler {
+  readonly #deps: SettlerDeps;
+  readonly #underway = new Set<Promise<void>>();
+  readonly #attempts = new Map<string, { inc(value?: number): void }>();
+
+  constructor(deps: SettlerDeps) {
+    this.#deps = deps;
+  }
+
+  settle(held: Held, attempt: Attempt, remoteMta: string | undefined): void {
+    const plan = this.#plan(held, attempt, remoteMta === undefined ? {} : { remoteMta });
+    this.#count(plan.outcomes);
+    this.#start(held, plan);
+  }
+
+  /** Back to the queue untried, due at that time. */
+  release(held: Held, reason: DeferReason, untilMs: number): void {
+    const results = held.claim.recipients.map(({ index }) => setBack(index, notTried(reason)));
+    const attempt = { results, stale: false, closing: false, detail: undefined };
+    this.#start(held, this.#plan(held, attempt, { restUntilMs: untilMs }));
+  }
+
+  /** When all that was begun is done. */
+  async idle(): Promise<void> {
+    while (this.#underway.size > 0) await Promise.all(this.#underway);
+  }
+
+  #plan(held: Held, { results }: Attempt, more: { remoteMta?: string; restUntilMs?: number }): Plan {
+    const { state, clock, random } = this.#deps;
+    return planSettlement({
+      claim: held.claim,
+      results,
+      retry: state().config.retry,
+      nowMs: clock.now(),
+      random: random(),
+      ...more,
+    });
+  }
+
+  #start(held: Held, plan: Plan): void {
+    const running: Promise<void> = this.#finish(held, plan).finally(() => this.#underway.delete(running));
+    this.#underway.add(running);
+  }
+
+  async #finish(held: Held, plan: Plan): Promise<void> {
+    const { claim } = held;
+    try {
+      const { outcomes, messages } =
+        plan.notices.length === 0 ? { ...plan, messages: [] } : await this.#withDsns(held, plan);
+      await this.#settleWithPatience(held, outcomes, messages);
+      this.#afterwards(outcomes, messages, plan.notices);
+    } catch (cause) {
+      const lost = cause instanceof LeaseLostError;
+      this.#deps.log[lost ? 'warn' : 'error'](
+        { err: cause, queueId: claim.message.id, destination: claim.destination },
+        'not settled: the message is delivered again when its lease has run out',
+      );
+    } finally {
+      this.#deps.held.remove(held);
+    }
+  }
+
+  async #withDsns(held: Held, plan: Plan): Promise<{ outcomes: readonly Outcome[]; messages: readonly NewMessage[] }> {
+    const { state, newId, clock, signer, log } = this.#deps;
+    try {
+      const input = { claim: held.claim, recipients: plan.notices, config: state().config };
+      const dsn = await buildDsn({ ...input, newId, nowMs: clock.now(), signer });
+      return { outcomes: plan.outcomes, messages: dsn === undefined ? [] : [dsn] };
+    } catch (cause) {
+      log.error({ err: cause, queueId: held.claim.message.id }, 'a DSN could not be made');
+      return { outcomes: this.#withoutDsn(held, plan), messages: [] };
+    }
+  }
+
+  /** G4: who cannot be told of a failure is not given up; other notices are left out. */
+  #withoutDsn(held: Held, plan: Plan): readonly Outcome[] {
+    const failing = plan.notices.filter(({ action }) => action === 'failed').map(({ recipient }) => recipient.index);
+    const results = failing.map(index => setBack(index, deferred('Internal')));
+    const later = planSettlement({
+      claim: { ...held.claim, message: { ...held.claim.message, expiryTimeMs: Number.MAX_SAFE_INTEGER } },
+      results,
+      retry: { ...this.#deps.state().config.retry, delayWarningSeconds: 0 },
+      nowMs: this.#deps.clock.now(),
+      random: this.#deps.random(),
+    });
+    return [...plan.outcomes.filter(({ index }) => !failing.includes(index)), ...later.outcomes];
+  }
+
+  async #settleWithPatience(held: Held, outcomes: readonly Outcome[], messages: readonly NewMessage[]): Promise<void> {
+    const { queue, clock, log } = this.#deps;
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(maxRetryMs, delayMs * 2)) {
+      try {
+        await queue.settle({ claim: held.claim, outcomes, messages });
+        return;
+      } catch (cause) {
+        if (cause instanceof LeaseLostError || held.lost || clock.now() + delayMs >= held.leaseExpiryTimeMs)
+          throw cause;
+        log.error({ err: cause, queueId: held.claim.message.id }, 'the queue could not settle; tried again');
+      }
+      await clock.sleep(delayMs);
+    }
+  }
+
+  #afterwards(outcomes: readonly Outcome[], messages: readonly NewMessage[], notices: readonly Notice[]): void {
+    const { metrics, clock, onDue } = this.#deps;
+    let delivered = false;
+    for (const outcome of outcomes) {
+      if (outcome.result === 'Delivered') delivered = true;
+      else if (outcome.result === 'Deferred') onDue(outcome.nextAttemptTimeMs);
+    }
+    if (delivered) metrics.postroad_schedule_last_delivery_timestamp_seconds.set(clock.now() / 1000);
+    if (messages.length === 0) return;
+    for (const action of new Set(notices.map(notice => notice.action)))
+      metrics.postroad_bounce_dsns_total.inc({ action });
+    onDue(clock.now());
+  }
+
+  /** Tried recipients only; label sets are looked up once. */
+  #count(outcomes: readonly Outcome[]): void {
+    for (const outcome of outcomes) {
+      if (outcome.result === 'Deferred' && !outcome.attempted) continue;
+      const reason = outcome.result === 'Delivered' ? 'Accepted' : outcome.reason;
+      const key = `${outcome.result}|${reason}`;
+      let counter = this.#attempts.get(key);
+      if (counter === undefined) {
+        counter = this.#deps.metrics.postroad_deliver_attempts_total.labels({ outcome: outcome.result, reason });
+        this.#attempts.set(key, counter);
+      }
+      counter.inc();
+    }
+  }
+}
