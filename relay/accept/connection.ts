@@ -2,12 +2,11 @@
  * One SMTP session on its socket: greeting, dispatch, replies, limits. Extends the package's connection for TLS upgrade and the
  * upkeep of the socket; what is said, and when, is ours, since the package answers a fault of ours with 550.
  *
- *   bytes ─► WireStream ─► onLine ─► command ─► Answer ─► say ─► (end of what has arrived) ─► socket
+ *   bytes ─► WireStream ─► onLine ─► interpret ─► Answer ─► say ─► (end of what has arrived) ─► socket
  *                      └─► onContent ─► Incoming ─► onContentEnd ─► Incoming.end ─► 250, or why not
  *
  * Replies to pipelined commands go out together (RFC 2920 s3.2). A client that does not read them is not read from.
  */
-import { isAscii, isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
@@ -15,12 +14,11 @@ import type { SMTPServer } from 'smtp-server/lib/smtp-server.js';
 import type { ListenerConfig } from '../config.ts';
 import { QueueFullError } from '../queue/queue.ts';
 import { formatReply } from '../smtp/reply.ts';
-import { bdat, type Chunk } from './bdat.ts';
-import { allowedBeforeTls, commands, mayStartTls } from './commands.ts';
-import { data } from './data.ts';
+import type { Chunk } from './bdat.ts';
 import type { SessionDependencies } from './dependencies.ts';
 import { Incoming } from './incoming.ts';
-import { type Answer, chunkReceived, greeting, replies, syntax } from './replies.ts';
+import { interpret, type Step } from './interpret.ts';
+import { type Answer, chunkReceived, greeting, replies } from './replies.ts';
 import { Session } from './session.ts';
 import { type LineFault, type WireOwner, WireStream } from './wire-stream.ts';
 
@@ -39,8 +37,6 @@ export interface ConnectionDependencies extends SessionDependencies {
 const longestTimerMs = 2 ** 31 - 1;
 /** A handshake after STARTTLS that takes longer is not one. */
 const handshakeMs = 30_000;
-const control = /[\x00-\x1f\x7f]/;
-const httpRequest = /^[A-Z]+ \S+ HTTP\/1\.[01]$/;
 
 export class Connection extends SMTPConnection implements WireOwner {
   readonly #deps: ConnectionDependencies;
@@ -104,7 +100,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     if (this._upgrading) this.#tlsSocket?.destroy();
     // It has not read, or not closed, in all that time: no use in saying more.
     else if (this._closing || this._socket.writableNeedDrain) this._socket.destroy();
-    else if (this._parser instanceof WireStream && this._parser.isWaiting) this._armTimeout();
+    else if (this.#stream?.isWaiting) this._armTimeout();
     else this.#say(replies.idle);
   }
 
@@ -143,19 +139,19 @@ export class Connection extends SMTPConnection implements WireOwner {
       this.#say(replies.tooManyCommands);
       return undefined;
     }
+    const next = this.#next;
+    this.#next = undefined;
     try {
-      const answer = this.#answer(line);
-      if (answer instanceof Promise) return this.#sayLater(answer);
-      if (answer !== undefined) this.#reply(answer);
+      return this.#take(next === undefined ? interpret(this.#session, line) : next(line.toString('latin1')));
     } catch (error) {
       this.#sayFault(error);
+      return undefined;
     }
-    return undefined;
   }
 
   onLineFault(fault: LineFault): void {
-    this.#next = undefined;
-    this.#say(fault === 'TooLong' ? replies.lineTooLong : replies.bareCommand);
+    const tooLong = this.#next === undefined ? replies.lineTooLong : replies.authLineTooLong;
+    this.#reply(fault === 'TooLong' ? tooLong : replies.bareCommand);
   }
 
   onContent(): Promise<void> | undefined {
@@ -171,7 +167,7 @@ export class Connection extends SMTPConnection implements WireOwner {
       return undefined;
     }
     if (incoming === undefined) return undefined;
-    return this.#sayLater(
+    return this.#replyLater(
       incoming.end().then(answer => {
         this.#session.endTransaction();
         return answer;
@@ -192,58 +188,20 @@ export class Connection extends SMTPConnection implements WireOwner {
 
   // Commands
 
-  #answer(line: Buffer): Answer | Promise<Answer> | undefined {
-    const next = this.#next;
-    this.#next = undefined;
-    if (next !== undefined) return next(line.toString('latin1'));
-    const ascii = isAscii(line);
-    // RFC 6531 s3.3: what is not ASCII is UTF-8.
-    if (!ascii && !isUtf8(line)) return replies.notUtf8;
-    const text = line.toString(ascii ? 'latin1' : 'utf8');
-    if (control.test(text)) return replies.controlCharacter;
-    return this.#dispatch(text);
-  }
-
-  #dispatch(text: string): Answer | Promise<Answer> | undefined {
-    const space = text.indexOf(' ');
-    const verb = (space === -1 ? text : text.slice(0, space)).toUpperCase();
-    // RFC 5321 s4.1.1: trailing white space is tolerated.
-    const argument = space === -1 ? '' : text.slice(space + 1).trimEnd();
-    const { listener, tls } = this.#session;
-    if (listener.tls === 'Required' && tls === undefined && !allowedBeforeTls.has(verb)) return replies.tlsRequired;
-    switch (verb) {
-      case 'STARTTLS':
-        return this.#startTls(argument);
-      case 'DATA':
-        return this.#data(argument);
-      case 'BDAT':
-        return this.#bdat(argument);
-    }
-    const command = commands.get(verb);
-    if (command !== undefined) return command(this.#session, argument);
-    return httpRequest.test(text) ? replies.http : replies.unknownCommand;
-  }
-
-  #data(argument: string): Answer {
-    const opened = data(this.#session, argument);
-    if (!(opened instanceof Incoming)) return opened;
-    this.#stream?.startData(opened.scanner);
-    return replies.sendData;
-  }
-
-  #bdat(argument: string): Answer | undefined {
-    const chunk = bdat(this.#session, argument);
-    if ('wire' in chunk) return chunk;
-    this.#chunk = chunk;
-    this.#stream?.startChunk(chunk.octets, chunk.incoming?.scanner);
+  #take(step: Step): Promise<void> | undefined {
+    if (step === 'StartTls') this.#startTls();
+    else if (step instanceof Promise) return this.#replyLater(step);
+    else if (step instanceof Incoming) {
+      this.#stream?.startData(step.scanner);
+      this.#reply(replies.sendData);
+    } else if ('octets' in step) {
+      this.#chunk = step;
+      this.#stream?.startChunk(step.octets, step.incoming?.scanner);
+    } else this.#reply(step);
     return undefined;
   }
 
-  #startTls(argument: string): Answer | undefined {
-    if (argument !== '') return syntax('STARTTLS');
-    if (this.#session.tls !== undefined) return replies.tlsActive;
-    if (!mayStartTls(this.#session)) return replies.noStartTls;
-    if (this.#deps.state().secrets.tls === undefined) return replies.noTls;
+  #startTls(): void {
     this.#say(replies.startTls);
     this.#flush();
     // RFC 3207 s4.2: bytes behind the command were sent in the clear, by whom ever; the parser that holds them is retired.
@@ -254,7 +212,6 @@ export class Connection extends SMTPConnection implements WireOwner {
     this.#handshakeTimer = setTimeout(() => {
       if (this._upgrading) this.#tlsSocket?.destroy();
     }, handshakeMs).unref();
-    return undefined;
   }
 
   #secured(): void {
@@ -281,7 +238,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     this.#flush();
   }
 
-  async #sayLater(answer: Promise<Answer>): Promise<void> {
+  async #replyLater(answer: Promise<Answer>): Promise<void> {
     // What is already answered should not wait for what is not.
     this.#flush();
     try {

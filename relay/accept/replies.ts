@@ -84,6 +84,8 @@ export const replies = {
   unknownCommand: no(500, '5.5.1', 'command not recognized'),
   notImplemented: no(502, '5.5.1', 'command not implemented'),
   lineTooLong: no(500, '5.5.2', 'command line too long', 'LineTooLong'),
+  // RFC 4954 s6.
+  authLineTooLong: no(500, '5.5.6', 'authentication line too long', 'LineTooLong'),
   controlCharacter: no(501, '5.5.2', 'control characters have no place in a command'),
   notUtf8: no(501, '5.5.2', 'command is not UTF-8'),
   noHelo: no(503, '5.5.1', 'say EHLO or HELO first'),

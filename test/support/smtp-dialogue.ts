@@ -61,7 +61,7 @@ export class Dialogue {
       match = pattern.exec(this.#buffered);
     }
     this.#buffered = this.#buffered.slice(match[0].length);
-    return match[0].trimEnd().replaceAll('\r\n', '\n');
+    return match[0].slice(0, -2).replaceAll('\r\n', '\n');
   }
 
   /** Everything up to the end of the connection. */
