@@ -1,7 +1,8 @@
 /** The audit's control: the real relay around a queue that says "durable" before it is. The audit must find what this loses. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createLog } from '../../relay/log.ts';
-import type { Queue } from '../../relay/queue/queue.ts';
+import type { NewMessage, Queue } from '../../relay/queue/queue.ts';
 import { startRelay } from '../../relay/relay.ts';
 
 const { values } = parseArgs({
@@ -12,11 +13,21 @@ const { values } = parseArgs({
 });
 const log = createLog('info');
 
+/** As on a disk that is a little slow, so that each kill finds something that was acknowledged and is not durable. */
+const commitDelayMs = 20;
+
+async function commitLate(queue: Queue, message: NewMessage): Promise<void> {
+  await delay(commitDelayMs);
+  await queue.enqueue(message);
+}
+
 function acknowledgeBeforeCommit(queue: Queue): Queue {
   return {
     openSpool: () => queue.openSpool(),
     enqueue(message) {
-      queue.enqueue(message).catch((error: unknown) => log.error({ error: String(error) }, 'lost after its 250'));
+      void commitLate(queue, message).catch((error: unknown) =>
+        log.error({ error: String(error) }, 'lost after its 250'),
+      );
       return Promise.resolve([]);
     },
     claim: request => queue.claim(request),

@@ -29,8 +29,16 @@ interface Sending {
   readonly relayPort: number;
 }
 
+/** Takes mail from this machine and passes it on as its settings say. */
+interface Forwarding {
+  readonly role: 'forward';
+  readonly settings: Settings;
+}
+
 export interface PostfixPeer extends AsyncDisposable {
   readonly port: number;
+  /** Of the master: all other processes descend from it. */
+  readonly pid: number;
   /** The files of the messages it took, in no order. */
   delivered(): Promise<readonly string[]>;
   /** Messages in its queue. */
@@ -38,7 +46,8 @@ export interface PostfixPeer extends AsyncDisposable {
   log(): Promise<string>;
 }
 
-type Settings = Readonly<Record<string, string>>;
+/** Lines of main.cf. */
+export type Settings = Readonly<Record<string, string>>;
 
 const programs = '/usr/lib/postfix/sbin';
 const queueFolders =
@@ -63,15 +72,15 @@ const services = [
 ];
 
 /** `folder` must be one that other users may pass through. */
-export async function startPostfix(folder: string, options: Receiving | Sending): Promise<PostfixPeer> {
+export async function startPostfix(folder: string, options: Receiving | Sending | Forwarding): Promise<PostfixPeer> {
   const port = await freePort();
   const owner = await postfixOwner();
   const mailFolder = join(folder, 'mail');
   await makeFolders(folder, mailFolder, owner);
-  const settings =
-    options.role === 'receive' ? await receiving(folder, options, owner) : await sending(folder, options);
-  await writeSettings(join(folder, 'main.cf'), { ...common(folder), ...settings });
-  await writeFile(join(folder, 'master.cf'), [`127.0.0.1:${port} inet n - n - 100 smtpd`, ...services, ''].join('\n'));
+  await writeSettings(join(folder, 'main.cf'), { ...common(folder), ...(await settingsOf(folder, options, owner)) });
+  const servers = options.role === 'forward' ? '-' : '100';
+  const listener = `127.0.0.1:${port} inet n - n - ${servers} smtpd`;
+  await writeFile(join(folder, 'master.cf'), [listener, ...services, ''].join('\n'));
   const log = (): Promise<string> => readFile(join(folder, 'log'), 'utf8');
   // -d: stays in the foreground and in our process group. Its servers end by themselves when it has ended.
   const master = startProcess(join(programs, 'master'), ['-c', folder, '-d'], { env: { MAIL_CONFIG: folder } });
@@ -84,6 +93,7 @@ export async function startPostfix(folder: string, options: Receiving | Sending)
   }
   return {
     port,
+    pid: master.pid,
     log,
     delivered: () => listFiles(join(mailFolder, 'new')),
     queued: async () =>
@@ -138,6 +148,15 @@ function common(folder: string): Settings {
     smtpd_client_connection_count_limit: '0',
     default_process_limit: '40',
   };
+}
+
+async function settingsOf(
+  folder: string,
+  options: Receiving | Sending | Forwarding,
+  owner: Owner,
+): Promise<Settings> {
+  if (options.role === 'receive') return await receiving(folder, options, owner);
+  return options.role === 'send' ? await sending(folder, options) : options.settings;
 }
 
 async function receiving(

@@ -5,7 +5,7 @@ import { mustRun } from './processes.ts';
 
 export interface TestCa {
   readonly certificateFile: string;
-  /** A certificate for a DNS name, and its key. */
+  /** A certificate for a DNS name and for 127.0.0.1, and its key. */
   issue(name: string): Promise<{ readonly certificateFile: string; readonly privateKeyFile: string }>;
 }
 
@@ -35,7 +35,7 @@ export async function createTestCa(folder: string): Promise<TestCa> {
         '-subj',
         `/CN=${name}`,
         '-addext',
-        `subjectAltName=DNS:${name}`,
+        `subjectAltName=DNS:${name},IP:127.0.0.1`,
         '-addext',
         'basicConstraints=CA:FALSE',
       ];
