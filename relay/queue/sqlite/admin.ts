@@ -2,9 +2,9 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { QueueEntry, QueueStats, RecipientState } from '../queue.ts';
 import { damaged, decodeNotify, decodeReply, decodeSender, int, type Row, text, textOrNull } from './columns.ts';
+import type { DueRecipients } from './due.ts';
 import type { Memory } from './memory.ts';
-import { createScan, positionOf } from './scan.ts';
-import { stateNames } from './schema.ts';
+import { createScan, positionOf, stateOf } from './scan.ts';
 import type { ListSlice, Move, Scan, Slice } from './wire.ts';
 
 /** Recipients that one transaction moves. */
@@ -23,10 +23,8 @@ export interface Administration {
   stats(nowMs: number): QueueStats;
 }
 
-export type EarliestDue = (tenant: string, destination: string) => number | undefined;
-
-export function createAdministration(db: DatabaseSync, memory: Memory, earliestDue: EarliestDue): Administration {
-  const scanSlice = createScan(db);
+export function createAdministration(db: DatabaseSync, memory: Memory, due: DueRecipients): Administration {
+  const scanSlice = createScan(db, memory);
   const hold = db.prepare('UPDATE recipient SET state = 2 WHERE id = ? AND idx = ?');
   const wait = db.prepare('UPDATE recipient SET state = 0, due = ? WHERE id = ? AND idx = ?');
   const selectMessage = db.prepare('SELECT policy, received, expiry, sender, size FROM message WHERE seq = ?');
@@ -57,7 +55,7 @@ export function createAdministration(db: DatabaseSync, memory: Memory, earliestD
       notify: decodeNotify(int(row, 'notify')),
       attempts: int(row, 'attempts'),
       delayWarned: int(row, 'delay_warned') === 1,
-      state: stateNames[int(row, 'state')] ?? damaged('state'),
+      state: stateOf(row, memory),
       nextAttemptTimeMs: int(row, 'due'),
       lastReason: textOrNull(row, 'reason'),
       lastReply: decodeReply(textOrNull(row, 'reply')),
@@ -72,7 +70,7 @@ export function createAdministration(db: DatabaseSync, memory: Memory, earliestD
       const { rows, next } = scanSlice({ ...scan, state: from }, moveRows);
       for (const row of rows) moveRow(row, move, nowMs);
       for (const [tenant, destination] of slotsOf(rows)) {
-        memory.ready.set(tenant, destination, earliestDue(tenant, destination));
+        memory.ready.set(tenant, destination, due.earliest(tenant, destination));
       }
       memory.counters[from] -= rows.length;
       memory.counters[to] += rows.length;

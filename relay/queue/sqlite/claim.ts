@@ -1,7 +1,11 @@
-/** Due recipients, in turns of tenants and destinations; and the end of leases that nobody renewed. */
+/**
+ * Due recipients, in turns of tenants and destinations; and the end of leases that nobody renewed. A claim only reads: marking
+ * 100 recipients of 100 destinations as leased would write 200 pages for something that a crash undoes anyway.
+ */
 import type { DatabaseSync } from 'node:sqlite';
 import { bytes, damaged, int, type Row, text, textOrNull } from './columns.ts';
-import type { Memory } from './memory.ts';
+import type { DueRecipients } from './due.ts';
+import type { Lease, Memory } from './memory.ts';
 import type { Slot } from './ready-index.ts';
 import type { Claimed, ClaimedMessage, ClaimedRecipient, ClaimOp } from './wire.ts';
 
@@ -22,25 +26,21 @@ interface Turn {
   bytes: number;
 }
 
-export function createClaiming(db: DatabaseSync, memory: Memory): Claiming {
-  const selectDue = db.prepare(
-    `SELECT id, due FROM recipient INDEXED BY recipient_due
-     WHERE state = 0 AND tenant = ? AND destination = ? ORDER BY due LIMIT ?`,
-  );
+export function createClaiming(db: DatabaseSync, memory: Memory, due: DueRecipients): Claiming {
   const selectRecipients = db.prepare(
-    `SELECT idx, seq, notify, attempts, delay_warned, domain, path, orcpt FROM recipient
-     WHERE id = ? AND state = 0 AND destination = ? AND due <= ? ORDER BY idx LIMIT ?`,
+    `SELECT idx, seq, due, notify, attempts, delay_warned, domain, path, orcpt FROM recipient
+     WHERE id = ? AND state = 0 AND destination = ? AND due <= ? ORDER BY idx`,
   );
   const selectMessage = db.prepare(
     'SELECT id, tenant, policy, received, expiry, sender, size, file, head, content FROM message WHERE seq = ?',
   );
-  const lease = db.prepare('UPDATE recipient SET state = 1 WHERE id = ? AND idx = ?');
   const unlease = db.prepare('UPDATE recipient SET state = 0, due = ? WHERE id = ? AND idx = ?');
 
   /** Leases what is due of one message for the slot's destination, `most` at most; returns how many that were. */
   function take(slot: Slot, id: string, most: number, turn: Turn): number {
     const { destination } = slot;
-    const rows = selectRecipients.all(id, destination, turn.nowMs, most);
+    const all = selectRecipients.all(id, destination, turn.nowMs);
+    const rows = all.filter(row => !memory.isLeased(id, int(row, 'idx'))).slice(0, most);
     const [first] = rows;
     if (first === undefined) return 0;
     const seq = int(first, 'seq');
@@ -49,37 +49,45 @@ export function createClaiming(db: DatabaseSync, memory: Memory): Claiming {
     const indices = recipients.map(recipient => recipient.index);
     const claimed = toMessage(message, { token: memory.nextToken(), destination, recipients });
     const { token, file } = claimed;
-    memory.putLease({
-      token,
-      id,
-      seq,
-      file,
-      tenant: slot.tenant.name,
-      destination,
-      indices,
-      expiryMs: turn.leaseExpiry,
-    });
-    for (const index of indices) lease.run(id, index);
+    const dueMs = Math.min(...rows.map(row => int(row, 'due')));
+    const what = { token, id, seq, file, tenant: slot.tenant.name, destination, indices };
+    memory.putLease({ ...what, dueMs, expiryMs: turn.leaseExpiry, onDisk: false });
     turn.claimed.push(claimed);
     turn.bytes += claimed.head.length + (claimed.content?.length ?? 0);
     return indices.length;
+  }
+
+  /** The messages of the slot's first `most` due recipients. */
+  function firstDue(slot: Slot, most: number, nowMs: number): Set<string> {
+    const ids = new Set<string>();
+    let seen = 0;
+    for (const { id, dueMs } of due.unleased(slot.tenant.name, slot.destination, slot.dueMs)) {
+      if (dueMs > nowMs) break;
+      ids.add(id);
+      seen += 1;
+      if (seen === most) break;
+    }
+    return ids;
   }
 
   /** One turn of one slot: some `share` recipients, and those that belong to the same messages, but never more than `room`. */
   function visit(slot: Slot, share: number, room: number, turn: Turn): number {
     const tenant = slot.tenant.name;
     memory.touch(tenant, slot.destination);
-    const due = selectDue
-      .all(tenant, slot.destination, Math.min(share, room))
-      .filter(row => int(row, 'due') <= turn.nowMs);
     let taken = 0;
-    for (const id of new Set(due.map(row => text(row, 'id')))) {
+    for (const id of firstDue(slot, Math.min(share, room), turn.nowMs)) {
       if (taken < room && turn.bytes < claimBytes) taken += take(slot, id, room - taken, turn);
     }
-    const [following] = selectDue.all(tenant, slot.destination, 1);
-    memory.ready.turned(slot, following === undefined ? undefined : int(following, 'due'), turn.nowMs);
+    memory.ready.turned(slot, due.earliest(tenant, slot.destination, slot.dueMs), turn.nowMs);
     turn.recipients += taken;
     return taken;
+  }
+
+  /** Its recipients wait again; returns since when they are due. */
+  function returned({ id, indices, dueMs, onDisk }: Lease, nowMs: number): number {
+    if (!onDisk) return dueMs;
+    for (const index of indices) unlease.run(nowMs, id, index);
+    return nowMs;
   }
 
   return {
@@ -108,10 +116,9 @@ export function createClaiming(db: DatabaseSync, memory: Memory): Claiming {
 
     expire(nowMs) {
       for (const expired of memory.expiredLeases(nowMs)) {
-        for (const index of expired.indices) unlease.run(nowMs, expired.id, index);
         memory.dropLease(expired);
         memory.touch(expired.tenant, expired.destination);
-        memory.ready.add(expired.tenant, expired.destination, nowMs);
+        memory.ready.add(expired.tenant, expired.destination, returned(expired, nowMs));
         memory.counters.Leased -= expired.indices.length;
         memory.counters.Waiting += expired.indices.length;
       }

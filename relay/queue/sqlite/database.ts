@@ -13,6 +13,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { int } from './columns.ts';
 import { isBusy, isCorrupt, isFull, QueueStoreError } from './errors.ts';
 import { migrate } from './schema.ts';
+import { createUpkeep, type Upkeep } from './upkeep.ts';
 import { spoolFolder } from './wire.ts';
 
 /** A row of a 4 KiB message and its head fits a page three times, and 64 KiB take few overflow pages: measured best of 4-32 KiB. */
@@ -24,8 +25,7 @@ const applicationId = 0x506f7374;
 export interface Database {
   readonly db: DatabaseSync;
   readonly epoch: number;
-  /** To be called after each batch was answered. */
-  checkpoint(): void;
+  readonly upkeep: Upkeep;
 }
 
 export function openDatabase(dataDir: string, walBytes: number): Database {
@@ -37,7 +37,7 @@ export function openDatabase(dataDir: string, walBytes: number): Database {
     const epoch = prepare(db, file);
     growWal(`${file}-wal`, walBytes);
     syncFolder(dataDir);
-    return { db, epoch, checkpoint: createCheckpoint(db, Math.ceil(walBytes / pageBytes)) };
+    return { db, epoch, upkeep: createUpkeep(db, Math.ceil(walBytes / pageBytes)) };
   } catch (error) {
     if (db?.isOpen === true) db.close();
     throw refusal(error, file);
@@ -129,30 +129,4 @@ function syncFolder(folder: string): void {
   } finally {
     closeSync(handle);
   }
-}
-
-/**
- * A checkpoint copies the log into the database and lets the log be overwritten from its head. With 16 MiB between two, mail
- * that comes and goes leaves its pages to the next before they are ever copied. It runs after a batch was answered: nobody's
- * 250 waits for it. A full disk makes it fail; the log then grows until SQLite says so to whoever enqueues.
- */
-function createCheckpoint(db: DatabaseSync, threshold: number): () => void {
-  const length = db.prepare('PRAGMA wal_checkpoint(NOOP)');
-  const copy = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
-  const free = db.prepare('PRAGMA freelist_count');
-  const pages = db.prepare('PRAGMA page_count');
-  /** Gives pages that a backlog has left to the file system, a few at a time; a quarter is kept for the next one. */
-  const reclaim = () => {
-    const unused = int(free.get() ?? {}, 'freelist_count');
-    if (unused > 4096 && unused * 4 > int(pages.get() ?? {}, 'page_count')) db.exec('PRAGMA incremental_vacuum(512)');
-  };
-  return () => {
-    if (int(length.get() ?? {}, 'log') < threshold) return;
-    try {
-      copy.get();
-      reclaim();
-    } catch (error) {
-      if (!isFull(error)) throw error;
-    }
-  };
 }

@@ -56,7 +56,9 @@ export function createEnqueue(db: DatabaseSync, memory: Memory, firstSeq: number
         tenant,
         destination,
         indices,
+        dueMs: nowMs,
         expiryMs: leaseExpiry ?? nowMs,
+        onDisk: true,
       });
     }
   };

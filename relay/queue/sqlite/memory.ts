@@ -15,7 +15,14 @@ export interface Lease {
   readonly tenant: string;
   readonly destination: string;
   readonly indices: readonly number[];
+  /** When its recipients fell due. */
+  readonly dueMs: number;
   readonly expiryMs: number;
+  /**
+   * Born leased: its rows say Leased and are not in recipient_due. Else they still say Waiting, and only memory knows better: a
+   * claim writes nothing, and a crash leaves them due, as it should.
+   */
+  readonly onDisk: boolean;
 }
 
 export type Counters = { -readonly [K in keyof QueueTotals]: number } & Record<RecipientState, number>;
@@ -30,6 +37,8 @@ interface Mark {
 export class Memory {
   readonly ready = new ReadyIndex();
   readonly #leases = new Map<number, Lease>();
+  /** Recipients that are leased though their rows say Waiting. */
+  readonly #leased = new Set<string>();
   /** Spool files of messages that are gone; to be unlinked after the commit. */
   readonly #doomedFiles: string[] = [];
   readonly #formerLeases: [token: number, former: Lease | undefined][] = [];
@@ -54,13 +63,18 @@ export class Memory {
 
   putLease(lease: Lease): void {
     this.#formerLeases.push([lease.token, this.#leases.get(lease.token)]);
-    this.#leases.set(lease.token, lease);
+    this.#set(lease.token, lease);
     if (lease.expiryMs < this.#earliestExpiryMs) this.#earliestExpiryMs = lease.expiryMs;
   }
 
   dropLease(lease: Lease): void {
     this.#formerLeases.push([lease.token, lease]);
-    this.#leases.delete(lease.token);
+    this.#set(lease.token, undefined);
+  }
+
+  /** Of a recipient whose row says Waiting. */
+  isLeased(id: string, index: number): boolean {
+    return this.#leased.size > 0 && this.#leased.has(`${index} ${id}`);
   }
 
   lease(token: number): Lease | undefined {
@@ -110,8 +124,7 @@ export class Memory {
   /** `dueTimeMs` reads the earliest due time of a slot from the database, after it was rolled back. */
   undo(mark: Mark, dueTimeMs: (tenant: string, destination: string) => number | undefined): void {
     for (const [token, former] of this.#formerLeases.splice(mark.leases).reverse()) {
-      if (former === undefined) this.#leases.delete(token);
-      else this.#leases.set(token, former);
+      this.#set(token, former);
     }
     this.#earliestExpiryMs = this.earliestLeaseExpiry() ?? Number.POSITIVE_INFINITY;
     this.#counters = mark.counters;
@@ -126,5 +139,13 @@ export class Memory {
     this.#formerLeases.length = 0;
     this.#touched.length = 0;
     return this.#doomedFiles.splice(0);
+  }
+
+  #set(token: number, lease: Lease | undefined): void {
+    const former = this.#leases.get(token);
+    if (former?.onDisk === false) for (const index of former.indices) this.#leased.delete(`${index} ${former.id}`);
+    if (lease?.onDisk === false) for (const index of lease.indices) this.#leased.add(`${index} ${lease.id}`);
+    if (lease === undefined) this.#leases.delete(token);
+    else this.#leases.set(token, lease);
   }
 }

@@ -2,9 +2,9 @@
 import { statfsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { QueueFullError } from '../queue.ts';
-import { createAdministration, type EarliestDue } from './admin.ts';
+import { createAdministration } from './admin.ts';
 import { createClaiming } from './claim.ts';
-import { int } from './columns.ts';
+import { createDueRecipients } from './due.ts';
 import { createEnqueue } from './enqueue.ts';
 import type { Memory } from './memory.ts';
 import { lastSeq } from './recover.ts';
@@ -26,29 +26,32 @@ export interface Operations {
   saveTotals(): void;
   /** The transaction that saved them was rolled back. */
   forgetSavedTotals(): void;
-  readonly earliestDue: EarliestDue;
+  /** Of a slot, as the database has it. */
+  earliestDue(tenant: string, destination: string): number | undefined;
 }
 
 export function createOperations(db: DatabaseSync, memory: Memory, dataDir: string): Operations {
   const enqueue = createEnqueue(db, memory, lastSeq(db));
-  const claiming = createClaiming(db, memory);
+  const due = createDueRecipients(db, memory);
+  const claiming = createClaiming(db, memory, due);
   const settling = createSettling(db, memory, enqueue);
-  const selectDue = db.prepare(
-    `SELECT due FROM recipient INDEXED BY recipient_due WHERE state = 0 AND tenant = ? AND destination = ?
-     ORDER BY due LIMIT 1`,
-  );
-  const earliestDue: EarliestDue = (tenant, destination) => {
-    const row = selectDue.get(tenant, destination);
-    return row === undefined ? undefined : int(row, 'due');
-  };
-  const admin = createAdministration(db, memory, earliestDue);
+  const admin = createAdministration(db, memory, due);
   const probe = db.prepare('UPDATE totals SET probes = probes + 1');
   const update = db.prepare('UPDATE totals SET accepted = ?, delivered = ?, failed = ?, discarded = ?');
   let saved = '';
 
-  function mayGrow({ minFreeBytes }: Circumstances): void {
-    const { bavail, bsize } = statfsSync(dataDir);
-    if (bavail * bsize < minFreeBytes) throw new QueueFullError('The queue has no room: the disk is nearly full.');
+  let looked: Circumstances | undefined;
+  let freeBytes = 0;
+
+  /** Looks at the disk once a batch. */
+  function mayGrow(circumstances: Circumstances): void {
+    if (looked !== circumstances) {
+      const { bavail, bsize } = statfsSync(dataDir);
+      freeBytes = bavail * bsize;
+      looked = circumstances;
+    }
+    if (freeBytes < circumstances.minFreeBytes)
+      throw new QueueFullError('The queue has no room: the disk is nearly full.');
   }
 
   function nextDue(nowMs: number): number | undefined {
@@ -104,6 +107,6 @@ export function createOperations(db: DatabaseSync, memory: Memory, dataDir: stri
       saved = '';
     },
 
-    earliestDue,
+    earliestDue: (tenant, destination) => due.earliest(tenant, destination),
   };
 }

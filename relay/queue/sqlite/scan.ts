@@ -3,8 +3,10 @@
  * transaction would keep every 250 waiting and swell the log. The main thread asks for slice after slice.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import { int, type Row, text } from './columns.ts';
-import { stateNumber } from './schema.ts';
+import type { RecipientState } from '../queue.ts';
+import { damaged, int, type Row, text } from './columns.ts';
+import type { Memory } from './memory.ts';
+import { stateNames, stateNumber } from './schema.ts';
 import type { Position, Scan } from './wire.ts';
 
 /** Rows that one slice looks at: some 5 ms. */
@@ -16,12 +18,12 @@ export interface Scanned {
   readonly next: Position | undefined;
 }
 
-/** Up to `limit` matching rows of the next slice. */
+/** Matching rows among up to `limit` of the next slice. */
 export type ScanSlice = (scan: Scan, limit: number) => Scanned;
 
 const beginning: Position = { id: '', index: -1 };
 
-export function createScan(db: DatabaseSync): ScanSlice {
+export function createScan(db: DatabaseSync, memory: Memory): ScanSlice {
   const statements = new Map<string, StatementSync>();
   const boundary = db.prepare(
     `SELECT id, idx FROM recipient WHERE (id, idx) > (?, ?) ORDER BY id, idx LIMIT 1 OFFSET ${sliceRows - 1}`,
@@ -50,7 +52,8 @@ export function createScan(db: DatabaseSync): ScanSlice {
     return { rows, next: undefined };
   }
 
-  return (scan, limit) => {
+  /** Up to `limit` rows whose state on disk does not speak against them. */
+  function candidates(scan: Scan, limit: number): Scanned {
     if (scan.ids !== undefined) return byIds(scan.ids, scan, limit);
     const after = scan.after ?? beginning;
     const end = boundary.get(after.id, after.index);
@@ -68,7 +71,18 @@ export function createScan(db: DatabaseSync): ScanSlice {
           );
     if (rows.length >= limit) return { rows, next: lastOf(rows) };
     return { rows, next: end === undefined ? undefined : positionOf(end) };
+  }
+
+  return (scan, limit) => {
+    const { rows, next } = candidates(scan, limit);
+    const { state } = scan;
+    return { rows: state === undefined ? rows : rows.filter(row => stateOf(row, memory) === state), next };
   };
+}
+
+export function stateOf(row: Row, memory: Memory): RecipientState {
+  const state = stateNames[int(row, 'state')] ?? damaged('state');
+  return state === 'Waiting' && memory.isLeased(text(row, 'id'), int(row, 'idx')) ? 'Leased' : state;
 }
 
 interface Conditions {
@@ -78,7 +92,9 @@ interface Conditions {
 
 function conditionsOf({ state, tenant, domain, receivedBeforeMs }: Scan): Conditions {
   const asked: [sql: string, value: SQLInputValue | undefined][] = [
-    ['state = ?', state === undefined ? undefined : stateNumber[state]],
+    // Leased may say Waiting on disk (memory.ts).
+    ['state <= ?', state === 'Leased' ? stateNumber.Leased : undefined],
+    ['state = ?', state === undefined || state === 'Leased' ? undefined : stateNumber[state]],
     ['tenant = ?', tenant],
     ['domain = ?', domain],
     ['received < ?', receivedBeforeMs],

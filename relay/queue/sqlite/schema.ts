@@ -6,8 +6,7 @@
  * recipient  the unit of the queue, keyed by the message's id, which sorts by arrival: inserts and the first deletions meet on
  *            the same few pages, and lists are paged by it. Holds every column that a filter asks for, so that a scan never
  *            reads messages. Who leases it is known in memory only, since a lease dies with the process that holds it.
- * recipient_due  what claim reads. Leased and Held recipients are not in it: a message that is born leased and delivered at once
- *            never enters, and claims never step over what is under way.
+ * recipient_due  what claim reads. A message that is born leased and delivered at once never enters it.
  * totals     one row, updated in the same transaction as what it counts; `epoch` counts openings and is part of every lease's
  *            token, so that a token of a former life never fits a lease of this one.
  */

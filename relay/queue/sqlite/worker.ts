@@ -100,7 +100,7 @@ function serve(port: MessagePort, store: Store, dataDir: string): void {
     const { batches, close: closing } = drain(port, first);
     if (batches.length > 0) {
       run(batches);
-      store.database.checkpoint();
+      store.database.upkeep();
     }
     if (closing) void close();
   });

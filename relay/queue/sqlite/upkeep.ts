@@ -1,0 +1,58 @@
+/**
+ * A checkpoint copies the log into the database and lets the log be overwritten from its head. It runs after a batch was
+ * answered, so nobody's 250 waits for it, but the next batch may.
+ *
+ * How often follows from how long the last one took. Mail that comes and goes leaves its pages to the next before they are
+ * ever copied: 1,000 frames take 2 ms, and less often is cheaper. A backlog that fills or drains touches a new page with each
+ * frame: 1,000 take 20-60 ms, and four times 250 cost no more together, so a claim never waits long behind one.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { int } from './columns.ts';
+import { isFull } from './errors.ts';
+
+const wantedMs = 5;
+const fewestFrames = 192;
+/** Looks for unused pages once in so many batches. */
+const lookEvery = 64;
+/** What a backlog left is kept for the next one up to 64 MiB or a quarter of the file; the rest goes back to the file system. */
+const keptPages = 4096;
+const pagesAtOnce = 128;
+
+/** To be called after each batch was answered. */
+export type Upkeep = () => void;
+
+export function createUpkeep(db: DatabaseSync, mostFrames: number): Upkeep {
+  const length = db.prepare('PRAGMA wal_checkpoint(NOOP)');
+  const copy = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+  const unusedPages = db.prepare('PRAGMA freelist_count');
+  const allPages = db.prepare('PRAGMA page_count');
+  let frames = mostFrames;
+  let batches = 0;
+
+  function checkpoint(): void {
+    const began = performance.now();
+    copy.get();
+    const tookMs = performance.now() - began;
+    if (tookMs > 2 * wantedMs) frames = Math.max(fewestFrames, Math.floor(frames / 2));
+    else if (tookMs < wantedMs) frames = Math.min(mostFrames, Math.ceil(frames * 1.25));
+  }
+
+  function reclaim(): void {
+    const unused = int(unusedPages.get() ?? {}, 'freelist_count');
+    if (unused <= keptPages || unused * 4 <= int(allPages.get() ?? {}, 'page_count')) return;
+    db.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`);
+    // There may be more: look again after the next batch.
+    batches = -1;
+  }
+
+  return () => {
+    try {
+      batches += 1;
+      if (int(length.get() ?? {}, 'log') >= frames) checkpoint();
+      else if (batches % lookEvery === 0) reclaim();
+    } catch (error) {
+      // The log grows meanwhile, until SQLite says to whoever enqueues that the disk is full.
+      if (!isFull(error)) throw error;
+    }
+  };
+}
