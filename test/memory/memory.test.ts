@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { startCountingSink } from '../support/counting-sink.ts';
+import { freePort } from '../support/free-port.ts';
 import { RawClient } from '../support/raw-client.ts';
 import {
   assertConservation,
@@ -21,16 +21,6 @@ function content(sizeBytes: number): Buffer {
   return Buffer.from(`From: me@example.com\r\nSubject: size\r\n\r\n${line.repeat(Math.ceil(sizeBytes / line.length))}`);
 }
 
-/** A port on which nobody listens: the system refuses connections to it. */
-async function refusingPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  await new Promise(resolve => server.close(resolve));
-  return address.port;
-}
-
 async function sendAll(port: number, messages: number, body: Buffer): Promise<void> {
   let next = 0;
   async function session(): Promise<void> {
@@ -47,7 +37,8 @@ async function sendAll(port: number, messages: number, body: Buffer): Promise<vo
 
 test('100,000 queued messages stay within 400 MiB, and a restart with them is ready within 3 seconds', async t => {
   const messages = 100_000;
-  const smartHost = { host: '127.0.0.1', port: await refusingPort(), tls: 'Disabled' as const };
+  // Nobody listens there, so the system refuses.
+  const smartHost = { host: '127.0.0.1', port: await freePort(), tls: 'Disabled' as const };
   await using relay = await startRelayProcess(relayConfig({ route: { type: 'SmartHost', smartHost } }));
   const begun = performance.now();
   await sendAll(relay.port(), messages, content(4 * 1024));

@@ -1,7 +1,7 @@
 /** A real Postfix of the test's own: its configuration, queue and users in a temporary folder, its port on loopback. */
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { freePort } from './free-port.ts';
 import { mustRun, startProcess } from './processes.ts';
 import { RawClient } from './raw-client.ts';
 import { waitUntil } from './wait-until.ts';
@@ -150,11 +150,7 @@ function common(folder: string): Settings {
   };
 }
 
-async function settingsOf(
-  folder: string,
-  options: Receiving | Sending | Forwarding,
-  owner: Owner,
-): Promise<Settings> {
+async function settingsOf(folder: string, options: Receiving | Sending | Forwarding, owner: Owner): Promise<Settings> {
   if (options.role === 'receive') return await receiving(folder, options, owner);
   return options.role === 'send' ? await sending(folder, options) : options.settings;
 }
@@ -220,16 +216,6 @@ async function writeSettings(file: string, settings: Settings): Promise<void> {
       .map(([name, value]) => `${name} = ${value}\n`)
       .join(''),
   );
-}
-
-/** The system's choice; nothing else can be told to Postfix, whose configuration has no port 0. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise(resolve => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 async function greets(port: number): Promise<boolean> {
