@@ -1,6 +1,5 @@
 /** DomainPolicy: who may send as a domain, how its mail is signed, and which DNS records it needs. */
 import {
-  cidrField,
   conditions,
   domainField,
   mailAddress,
@@ -8,12 +7,13 @@ import {
   namespaces,
   objectName,
   observedGeneration,
-  route,
   secretRef,
   timeField,
   userName,
 } from './common.ts';
 import type { Kind, KubernetesObject } from './kind.ts';
+import { cidrField } from './network.ts';
+import { route } from './route.ts';
 import { defaulted, integer, list, object, oneOf, optional, string, type TypeOf, union } from './schema.ts';
 
 /** What holds where `dkim.managed` leaves a field out: union members have no defaults of their own in the schema. */

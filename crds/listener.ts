@@ -1,5 +1,6 @@
 /** spec.listeners of a MailRelay. */
-import { cidrField, port, portName } from './common.ts';
+import { port, portName } from './common.ts';
+import { cidrField } from './network.ts';
 import { defaulted, list, object, oneOf, optional, type TypeOf } from './schema.ts';
 
 /** Where pods serve HTTP: probes, metrics, the send API. */

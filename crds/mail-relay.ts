@@ -1,23 +1,22 @@
 /** MailRelay: one SMTP service, its queue, its way out. */
 import {
-  cidrField,
   conditions,
   dnsNameField,
-  nameserver,
   namespaces,
   objectName,
   observedGeneration,
   port,
   portName,
-  quantityBetween,
-  route,
   secretRef,
   timeField,
 } from './common.ts';
 import type { Kind, KubernetesObject } from './kind.ts';
 import { listeners } from './listener.ts';
+import { cidrField, nameserver } from './network.ts';
 import { queue } from './queue.ts';
+import { route } from './route.ts';
 import { defaulted, integer, list, object, oneOf, optional, quantity, string, type TypeOf, union } from './schema.ts';
+import { quantityBetween } from './size.ts';
 
 const day = 86_400;
 

@@ -1,6 +1,7 @@
 /** spec.queue of a MailRelay. */
-import { bytesOf, nodeAddress, objectName, quantityBetween, secretRef } from './common.ts';
+import { nodeAddress, objectName, secretRef } from './common.ts';
 import { integer, list, object, oneOf, optional, quantity, string, type TypeOf, union } from './schema.ts';
+import { bytesOf, quantityBetween } from './size.ts';
 
 const volume = object(
   'For type Volume: a persistent volume for each pod.',

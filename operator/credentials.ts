@@ -1,8 +1,8 @@
 /** The Secrets that objects refer to: which, and what they must hold. Content is looked at here and never repeated in a message. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import type { Route } from '../crds/common.ts';
 import type { DomainPolicy } from '../crds/domain-policy.ts';
 import type { MailRelay } from '../crds/mail-relay.ts';
+import type { Route } from '../crds/route.ts';
 import type { Reason } from './conditions.ts';
 import { dkimKeyOf } from './domainpolicy/dkim-key.ts';
 

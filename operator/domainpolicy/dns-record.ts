@@ -1,6 +1,8 @@
 /** The DNS records that a DomainPolicy needs. */
-import { prefixLengthOf, type Route } from '../../crds/common.ts';
+
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import { prefixLengthOf } from '../../crds/network.ts';
+import type { Route } from '../../crds/route.ts';
 
 export interface DnsRecord {
   /** Owner name, without a final dot. */

@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { isRecord } from '../../crds/validate.ts';
 
 export interface RelayProcess {
-  /** What it listens on, once it takes mail; rejects when it ends before. */
-  readonly ready: Promise<Ready>;
+  /** What it listens on, once it takes mail; undefined when it ends before. */
+  readonly ready: Promise<Ready | undefined>;
   /** How it ended, as a line for people, with the exit code. */
   readonly ended: Promise<End>;
   /** Asks it to stop; kills it when it has not after `stopMs`, or when asked again. */
@@ -45,9 +45,7 @@ export function startRelayProcess({
   const args = [program, '--config', configFile, '--data-dir', dataDir];
   // The channel lets the relay notice that this process is gone, however it went.
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
-  const ready = Promise.withResolvers<Ready>();
-  // Whoever waits for the end alone must not crash on this one.
-  ready.promise.catch(() => undefined);
+  const ready = Promise.withResolvers<Ready | undefined>();
   child.stdout?.pipe(output, { end: false });
   child.stdout?.on(
     'data',
@@ -57,7 +55,7 @@ export function startRelayProcess({
     }),
   );
   const ended = endOf(child).then(end => {
-    ready.reject(new Error(end.cause));
+    ready.resolve(undefined);
     return end;
   });
   let asked = false;

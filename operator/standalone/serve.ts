@@ -101,7 +101,7 @@ async function untilReady(relay: RelayProcess, say: ServeOptions['say']): Promis
     say([`the relay was not ready after ${readyTimeoutMs / 1000} s`]);
     relay.stop();
   }, readyTimeoutMs);
-  const ready = await Promise.race([relay.ready, relay.ended.then(() => undefined)]);
+  const ready = await relay.ready;
   clearTimeout(timer);
   return ready;
 }

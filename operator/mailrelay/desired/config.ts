@@ -1,8 +1,10 @@
 /** The configuration of a relay from what was asked for: a pure function, for pods and for standalone alike. */
-import { bytesOf, type Route } from '../../../crds/common.ts';
+
 import type { DomainPolicy } from '../../../crds/domain-policy.ts';
 import { podPort } from '../../../crds/listener.ts';
 import type { MailRelay } from '../../../crds/mail-relay.ts';
+import type { Route } from '../../../crds/route.ts';
+import { bytesOf } from '../../../crds/size.ts';
 import type { RelayConfigInput } from '../../../relay/config.ts';
 import { chosenNamespaces, type Namespaces } from '../../namespaces.ts';
 
