@@ -53,7 +53,7 @@ export function formatHumanPart({ hostname, message, events }: StatusInput): str
     '',
     ...listed,
     ...wrap(`It received your message on ${formatDate(message.receivedTimeMs)} (id ${message.id}${envelopeId}).`),
-    'A report for mail programs and a copy of what you sent, or of its header, follow.',
+    'A report for mail programs and a copy of what you sent (or its header) follow.',
     '',
   ].join('\r\n');
 }
@@ -67,6 +67,7 @@ function formatList(events: readonly RecipientEvent[]): string[] {
 function formatEvent(event: RecipientEvent): string[] {
   const { recipient, action, reply, remoteMta, willRetryUntilMs } = event;
   const lines = [`<${quoteAddress(recipient.forwardPath)}>`];
+  if (event.reason === 'Expired') lines.push(`  It was tried until ${formatDate(event.lastAttemptTimeMs)}, in vain.`);
   if (reply !== undefined && action !== 'delivered') {
     const who = remoteMta === undefined ? 'Reason' : `${quoteText(remoteMta)} said`;
     lines.push(...wrap(`${who}: ${quoteText(formatReply(reply))}`, 70).map(line => `  ${line}`));

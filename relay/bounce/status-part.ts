@@ -62,7 +62,7 @@ function formatRecipient(event: RecipientEvent, text: (value: string) => string)
     ['Last-Attempt-Date', formatDate(event.lastAttemptTimeMs)],
     ['Will-Retry-Until', willRetryUntilMs === undefined ? undefined : formatDate(willRetryUntilMs)],
     // RFC 3464 s2.2 lets extensions begin with X-: the reason as our logs, metrics and runbook name it.
-    ['X-Postroad-Reason', text(event.reason)],
+    ['X-Postroad-Reason', event.reason === '' ? undefined : text(event.reason)],
   ]);
   return `${original}${formatFinalRecipient(recipient.forwardPath)}${outcome}`;
 }

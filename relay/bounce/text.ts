@@ -8,7 +8,7 @@ const unsafe = /[\p{C}\p{Zl}\p{Zp}]+/gu;
 const maxQuotedLength = 1000;
 /** RFC 5322 s2.1.1 wants 78, and never more than 998. */
 const lineLength = 76;
-const longestWord = 900;
+const maxWordBytes = 900;
 
 /** One line of at most `maxQuotedLength` characters. */
 export function quoteText(value: string): string {
@@ -23,7 +23,8 @@ export function quoteText(value: string): string {
 
 /** An address keeps its spaces, which a quoted local-part may hold. */
 export function quoteAddress(value: string): string {
-  return value.slice(0, maxQuotedLength).replaceAll(unsafe, '?');
+  const clean = value.slice(0, maxQuotedLength).replaceAll(unsafe, '?');
+  return splitLongWord(clean)[0] ?? '';
 }
 
 export function isAscii(text: string): boolean {
@@ -56,15 +57,19 @@ export function wrap(text: string, width = lineLength): string[] {
 }
 
 function splitLongWord(word: string): string[] {
-  if (word.length <= longestWord) return [word];
+  if (Buffer.byteLength(word) <= maxWordBytes) return [word];
   const parts: string[] = [];
   let part = '';
+  let partBytes = 0;
   for (const character of word) {
-    if (part.length + character.length > longestWord) {
+    const bytes = Buffer.byteLength(character);
+    if (partBytes + bytes > maxWordBytes) {
       parts.push(part);
       part = '';
+      partBytes = 0;
     }
     part += character;
+    partBytes += bytes;
   }
   return [...parts, part];
 }
