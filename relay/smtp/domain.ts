@@ -12,6 +12,8 @@ const internationalized = /^(?:[A-Za-z0-9.-]|[^\x00-\x7f])+$/u;
 
 /** Lower case with A-labels (RFC 5890), without brackets or a trailing dot; undefined when it is no domain name of RFC 5321 s4.1.2. */
 export function normalizeDomain(text: string): string | undefined {
+  // U-labels may be longer than their A-labels, but not by this much.
+  if (text.length > 4 * maxDomainLength) return undefined;
   const domain = ascii.test(text) ? text.toLowerCase() : toALabels(text);
   if (domain === undefined || domain.length > maxDomainLength) return undefined;
   const labels = domain.split('.');

@@ -37,11 +37,12 @@ export function parseMailboxes(text: string): Mailboxes {
  */
 function membersOf(tokens: readonly Token[]): readonly Token[] | { readonly fault: string } {
   if (!tokens.some(token => isSpecial(token, ':') || isSpecial(token, ';'))) return tokens;
-  const visible = trim(tokens);
-  const colon = visible.findIndex(token => isSpecial(token, ':'));
-  const name = visible.slice(0, colon).filter(isVisible);
-  const members = visible.slice(colon + 1, -1);
-  const oneGroup = colon > 0 && name.every(isWord) && isSpecial(visible.at(-1), ';');
+  const colon = tokens.findIndex(token => isSpecial(token, ':'));
+  // A comment behind the group is another, empty entry to some.
+  const end = tokens.findLastIndex(token => token.type !== 'space');
+  const name = tokens.slice(0, Math.max(colon, 0)).filter(isVisible);
+  const members = tokens.slice(colon + 1, end);
+  const oneGroup = name.length > 0 && name.every(isWord) && isSpecial(tokens[end], ';');
   if (!oneGroup || members.some(token => isSpecial(token, ':') || isSpecial(token, ';'))) {
     return { fault: 'a colon or semicolon outside of quotes' };
   }
@@ -89,7 +90,15 @@ function displayNameFault(words: readonly Token[]): string | undefined {
   if (escaped) return 'a display name with an @ and a backslash';
   const name = decodeEncodedWords(words.map(word => word.text).join(' '));
   if (name === undefined) return 'an encoded word that is broken, or hides a NUL, CR or LF';
-  return /<[^>]*@/.test(name) ? 'a display name with an address in angle brackets' : undefined;
+  return holdsAngleAddress(name) ? 'a display name with an address in angle brackets' : undefined;
+}
+
+/** `<`, and an @ before the next `>`; by pieces, since an expression would try every `<` anew. */
+function holdsAngleAddress(name: string): boolean {
+  return name.split('>').some(piece => {
+    const open = piece.indexOf('<');
+    return open !== -1 && piece.includes('@', open);
+  });
 }
 
 function trim(tokens: readonly Token[]): readonly Token[] {

@@ -53,6 +53,7 @@ const refused: readonly (readonly [story: string, value: string])[] = [
   ['a semicolon between addresses', 'a@mine.example; b@mine.example'],
   ['a group with nobody in it', 'Undisclosed:;'],
   ['a group beside a mailbox', 'Team: a@mine.example;, b@mine.example'],
+  ['a comment behind a group', 'A: a@mine.example; (x)'],
   ['a group without a name', ': a@mine.example;'],
   ['a group within a group', 'A: B: a@mine.example;;'],
   ['a group that is never closed', 'Team: a@mine.example'],
@@ -66,6 +67,7 @@ const refused: readonly (readonly [story: string, value: string])[] = [
   ['white space around the @', 'b @ mine.example'],
   ['white space within the brackets', '< b@mine.example >'],
   ['an escaped quote before an address in a display name', '"x\\" <a@victim.example>, \\"" <b@mine.example>'],
+  ['an escaped quote and a bare address in a display name', '"x\\" a@victim.example, \\"" <b@mine.example>'],
   ['an angle address within the display name', '"Bob <a@victim.example>" <b@mine.example>'],
   ['an encoded angle address', '=?utf-8?Q?Bob_=3Ca=40victim.example=3E?= <b@mine.example>'],
   ['an encoded angle address in quotes', '"=?utf-8?Q?=3Ca=40victim.example=3E?=" <b@mine.example>'],
@@ -168,6 +170,23 @@ test("what is taken reads the same to nodemailer's lenient parser", () => {
     { numRuns: 20_000 },
   );
   assert.ok(taken > 100, `only ${taken} fields were taken: the property shows nothing`);
+});
+
+test('a header made to be slow is judged in time that grows with its length only', () => {
+  const filler = 16_000;
+  const headers = [
+    `From: "${'<'.repeat(filler)}" <b@mine.example>\r\n`,
+    `From: "${'=?'.repeat(filler / 2)}" <b@mine.example>\r\n`,
+    `From: ${'('.repeat(filler)}\r\n`,
+    `From: ${'\r\n x'.repeat(filler / 4)} <b@mine.example>\r\n`,
+    `From: b@mine.example\r\nX${' '.repeat(1_000_000)}y: z\r\n`,
+    `From: b@mine.example\r\nX:${' '.repeat(1_000_000)}y\r\n`,
+  ];
+  const started = process.cpuUsage();
+  for (const header of headers) parseFromHeader(Buffer.from(header));
+  const { user, system } = process.cpuUsage(started);
+  // Some 20 ms; with the square of any of these it would be seconds.
+  assert.ok(user + system < 150_000, `${(user + system) / 1000} ms of CPU`);
 });
 
 test('any bytes are either refused with a reason or name at least one author', () => {

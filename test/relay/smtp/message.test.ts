@@ -51,6 +51,16 @@ test('a value is unfolded and trimmed', () => {
   assert.equal(fieldValue(field), 'one  two');
 });
 
+test('a field with a million blanks costs no more than its bytes', () => {
+  const blanks = ' '.repeat(1_000_000);
+  const started = process.cpuUsage();
+  for (const text of [`A${blanks}b: c\r\n`, `A:${blanks}b\r\n`, `A: b${blanks}c\r\n`]) {
+    for (const field of headerFields(Buffer.from(text))) fieldValue(field);
+  }
+  const { user, system } = process.cpuUsage(started);
+  assert.ok(user + system < 500_000, `${(user + system) / 1000} ms of CPU`);
+});
+
 test('the fields of any block, put together, are the block', () => {
   const piece = fc.constantFrom('A: b', '\r\n', ' ', '\t', ':', 'x', '\n', '\r');
   fc.assert(
