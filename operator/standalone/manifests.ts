@@ -42,8 +42,11 @@ export async function readManifests(
 async function readOne(reading: Reading, folder: string, name: string): Promise<void> {
   const path = join(folder, name);
   try {
-    const { size } = await stat(path);
-    if (size > mostFileBytes) reading.faults.push(`${name}: must have at most ${mostFileBytes} bytes, not ${size}`);
+    const info = await stat(path);
+    // Opening a pipe would wait for its writer.
+    if (!info.isFile()) reading.faults.push(`${name}: must be a file`);
+    else if (info.size > mostFileBytes)
+      reading.faults.push(`${name}: must have at most ${mostFileBytes} bytes, not ${info.size}`);
     else reading.add(name, new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)));
   } catch (error) {
     // Whatever a file does to the decoder or the parser, it is the file's fault, and the others are still read.

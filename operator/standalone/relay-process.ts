@@ -50,7 +50,7 @@ export function startRelayProcess({
   child.stdout?.on(
     'data',
     lineReader(line => {
-      if (line['msg'] === 'ready') ready.resolve(line as unknown as Ready);
+      if (isReady(line)) ready.resolve(line);
       if (line['msg'] === 'configuration applied') onRevision(String(line['revision']));
     }),
   );
@@ -70,6 +70,15 @@ export function startRelayProcess({
       asked = true;
     },
   };
+}
+
+function isReady(line: Record<string, unknown>): line is Record<string, unknown> & Ready {
+  const { msg, listeners, http } = line;
+  return msg === 'ready' && Array.isArray(listeners) && listeners.every(isAddress) && isAddress(http);
+}
+
+function isAddress(value: unknown): boolean {
+  return isRecord(value) && typeof value['address'] === 'string' && typeof value['port'] === 'number';
 }
 
 function endOf(child: ChildProcess): Promise<End> {

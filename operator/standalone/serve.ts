@@ -73,7 +73,8 @@ export async function serve(options: ServeOptions): Promise<Service> {
     }
     const { manifests: folder } = options;
     const watching = watchFolder({ folder, clock, signal: stopping.signal, seen, onChange, firstRecheckMs: recheckMs });
-    const { code, cause } = await relay.ended;
+    // Should watching fail, the relay is stopped below: it must not live on with nobody to configure it.
+    const { code, cause } = await Promise.race([relay.ended, watching.then(() => relay.ended)]);
     const asked = stopping.signal.aborted;
     stopping.abort();
     await watching;
@@ -83,12 +84,23 @@ export async function serve(options: ServeOptions): Promise<Service> {
     return code === 0 ? 1 : code;
   }
 
+  async function runThenStop(): Promise<number> {
+    try {
+      return await run();
+    } catch (error) {
+      stopping.abort();
+      relay.stop();
+      await relay.ended;
+      throw error;
+    }
+  }
+
   return {
     stop() {
       stopping.abort();
       relay.stop();
     },
-    done: run(),
+    done: runThenStop(),
   };
 }
 

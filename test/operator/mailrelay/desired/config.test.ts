@@ -142,7 +142,7 @@ describe('the configuration of a relay', () => {
           configOf({ relay, policies: attached.map(({ policy }) => ({ policy, signingKeys })) });
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 60 },
     );
   });
 });
