@@ -50,5 +50,6 @@ export function dsnRecipient(config: RelayConfig, message: MessageRecord): Path 
 }
 
 function policyOf(config: RelayConfig, key: string | null): PolicyConfig | undefined {
-  return key === null ? undefined : config.policies.find(({ namespace, name }) => `${namespace}/${name}` === key);
+  const [namespace, name] = key?.split('/') ?? [];
+  return config.policies.find(policy => policy.name === name && policy.namespace === namespace);
 }

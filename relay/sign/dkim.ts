@@ -1,8 +1,8 @@
 /**
  * A DKIM-Signature field (RFC 6376), relaxed/relaxed.
  *
- * Written here and not taken from mailauth by measurement: for a usual header mailauth needs 67 us of the event loop for each
- * key where this needs a quarter of it for all keys together, and loading it costs every relay process 28 MiB and 120 ms.
+ * Written here and not taken from mailauth by measurement: for a usual header mailauth takes 67 us of the event loop for each key
+ * before it signs, where this takes some 20 us for two keys together, and loading it costs every process 28 MiB and 120 ms.
  * The tests verify what comes out with mailauth, dkimpy and OpenDKIM.
  */
 import { createHash, type KeyObject, sign } from 'node:crypto';

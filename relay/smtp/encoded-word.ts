@@ -1,9 +1,8 @@
-/** Encoded words (RFC 2047): reading them to see what a display name says, and writing them for our own header fields. */
+/** Encoded words (RFC 2047), read to see what a display name says. */
 
 const encodedWord = /=\?([^?\s]*)\?([^?\s]*)\?([^?\s]*)\?=/g;
 /** Charsets whose bytes below 128 are ASCII; in others (ISO-2022-JP) such bytes are parts of characters. */
 const asciiBased = /^(?:utf-8|us-ascii|iso-8859-\d+|windows-\d+)(?:\*|$)/i;
-const maxEncodedWordLength = 75;
 
 export function hasEncodedWord(text: string): boolean {
   return text.search(encodedWord) !== -1;
@@ -34,21 +33,4 @@ function decodePayload(encoding: string, payload: string): string | undefined {
     default:
       return undefined;
   }
-}
-
-/** Encoded words in UTF-8 and base64, each with whole characters (RFC 2047 s5 (3)), separated by a space. */
-export function encodeWords(text: string): string {
-  const overhead = '=?utf-8?B??='.length;
-  const maxOctets = Math.floor((maxEncodedWordLength - overhead) / 4) * 3;
-  const words: string[] = [];
-  let word = '';
-  for (const character of text) {
-    if (Buffer.byteLength(word + character) > maxOctets) {
-      words.push(word);
-      word = '';
-    }
-    word += character;
-  }
-  words.push(word);
-  return words.map(part => `=?utf-8?B?${Buffer.from(part).toString('base64')}?=`).join(' ');
 }
