@@ -2,6 +2,7 @@
 import { group, version } from './common.ts';
 import type { Column, Kind } from './kind.ts';
 import type { Node, ObjectNode, Rule } from './schema.ts';
+import { validateNode } from './validate.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -58,7 +59,8 @@ function printerColumn({ name, description, jsonPath, type, wide = false }: Colu
 export function openApiSchema(node: Node): Json {
   const head = {
     description: node.description,
-    ...(node.presence === 'defaulted' ? { default: node.default } : {}),
+    // With the defaults below it filled in: the API server holds a default to the rules as it stands in the CRD.
+    ...(node.presence === 'defaulted' ? { default: validateNode(node, '', node.default).value } : {}),
   };
   return { ...head, ...body(node), ...validations(node.rules) };
 }

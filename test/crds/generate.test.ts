@@ -16,6 +16,7 @@ interface Schema {
   readonly 'x-kubernetes-list-type'?: string;
   readonly 'x-kubernetes-int-or-string'?: boolean;
   readonly 'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message: string }[];
+  readonly default?: unknown;
   readonly maxItems?: number;
   readonly maxLength?: number;
   readonly maxProperties?: number;
@@ -37,6 +38,15 @@ function isBounded(one: Schema): boolean {
   if (one.type === 'array') return one['x-kubernetes-list-type'] !== undefined && one.maxItems !== undefined;
   if (one.type === 'integer') return one.maximum !== undefined;
   return one.additionalProperties === undefined || one.maxProperties !== undefined;
+}
+
+/** Names of defaulted properties that a default leaves to be filled in. */
+function missingDefaults({ properties = {} }: Schema, value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const given = new Map(Object.entries(value));
+  return Object.entries(properties).flatMap(([name, property]) =>
+    given.has(name) || property.default === undefined ? missingDefaults(property, given.get(name)) : [name],
+  );
 }
 
 /** Reserved in CEL: a field of that name cannot be written as it is. */
@@ -99,6 +109,10 @@ describe('generated files', () => {
       for (const one of strings)
         assert.ok(one.maxLength !== undefined || one.enum !== undefined, JSON.stringify(one).slice(0, 300));
       assert.ok(!below.some(({ type }) => type === 'number' || type === 'boolean'), 'no floats, few booleans');
+    });
+
+    it(`${path} has defaults that are whole, since rules are asked of them as they stand`, () => {
+      for (const one of below) assert.deepEqual(missingDefaults(one, one.default), [], JSON.stringify(one.default));
     });
 
     it(`${path} uses only CEL that Kubernetes 1.30 knows`, () => {
