@@ -40,8 +40,11 @@ async function main(options: Options): Promise<number> {
   }
 }
 
-const options = readOptions();
-if (options === undefined) {
+const help = process.argv.slice(2).some(argument => argument === '--help' || argument === '-h');
+const options = help ? undefined : readOptions();
+if (help) {
+  say([usage]);
+} else if (options === undefined) {
   process.exitCode = 2;
 } else {
   try {

@@ -5,7 +5,7 @@ import { managedDkimDefaults } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import type { Verdict } from '../conditions.ts';
 import { policyNeeds, relayNeeds, type SecretData, type SecretProblem, secretProblem } from '../credentials.ts';
-import { admitPolicies } from '../domainpolicy/attach.ts';
+import { type Admission, admitPolicies } from '../domainpolicy/attach.ts';
 import { type DkimKey, dkimKeyOf } from '../domainpolicy/dkim-key.ts';
 import type { Certificate, CertificateNames } from '../mailrelay/certificate.ts';
 import { offersTls } from '../mailrelay/desired/config.ts';
@@ -46,9 +46,7 @@ export async function observe({ manifests, relay, keys, bindAddress }: ObserveIn
   const secretProblems = relayNeeds(relay).flatMap(
     needed => secretProblem(needed, manifests.secrets.get(`${needed.namespace}/${needed.name}`)) ?? [],
   );
-  const states: PolicyState[] = [];
-  for (const { policy, verdict } of admissions)
-    states.push(await observePolicy(policy, verdict, { secrets: manifests.secrets, keys }));
+  const states = await observePolicies(admissions, { secrets: manifests.secrets, keys });
   const own =
     offersTls(relay) && relay.spec.tls.type === 'SelfSigned'
       ? await keys.certificate(relay, namesOf(relay, bindAddress))
@@ -65,10 +63,26 @@ export async function observe({ manifests, relay, keys, bindAddress }: ObserveIn
   };
 }
 
+/** Keys are made on Node's threads, a few policies at a time: each also holds a file open. */
+const policiesAtATime = 16;
+
+interface KeySources {
+  readonly secrets: Observed['secrets'];
+  readonly keys: KeptKeys;
+}
+
+async function observePolicies(admissions: readonly Admission[], sources: KeySources): Promise<PolicyState[]> {
+  const states: PolicyState[] = [];
+  for (let start = 0; start < admissions.length; start += policiesAtATime) {
+    const some = admissions.slice(start, start + policiesAtATime);
+    states.push(...(await Promise.all(some.map(admission => observePolicy(admission, sources)))));
+  }
+  return states;
+}
+
 async function observePolicy(
-  policy: DomainPolicy,
-  admission: Verdict,
-  { secrets, keys }: { readonly secrets: Observed['secrets']; readonly keys: KeptKeys },
+  { policy, verdict: admission }: Admission,
+  { secrets, keys }: KeySources,
 ): Promise<PolicyState> {
   const secretProblems = policyNeeds(policy).flatMap(
     needed => secretProblem(needed, secrets.get(`${needed.namespace}/${needed.name}`)) ?? [],

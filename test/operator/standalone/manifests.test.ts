@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { type Manifests, readManifests } from '../../../operator/standalone/manifests.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { exampleFolder, policyYaml, relayYaml, writeManifests } from './folders.ts';
@@ -171,5 +172,28 @@ describe('a hostile manifest', () => {
     const { faults, objects } = await readManifests(folder.path);
     assert.equal(faults.length, 3);
     assert.equal(objects.length, 1);
+  });
+
+  it('of whatever text gives faults or objects, and never an exception or a name that is a path', {
+    timeout: 60_000,
+  }, async () => {
+    const base = relayYaml();
+    const place = fc.nat({ max: base.length });
+    const piece = fc.oneof(
+      fc.string(),
+      fc.constantFrom(': ', '\n', '- ', '&a ', '*a', '{', ']', '"', '../', '\t', '|', '? ', '!!map '),
+    );
+    const broken = fc
+      .array(fc.tuple(place, piece), { minLength: 1, maxLength: 4 })
+      .map(edits => edits.reduce((text, [at, inserted]) => text.slice(0, at) + inserted + text.slice(at), base));
+    await using folder = await temporaryFolder();
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(broken, fc.string({ unit: 'binary' })), async text => {
+        await writeManifests(folder.path, { 'a.yaml': text });
+        const { objects } = await readManifests(folder.path);
+        for (const { metadata } of objects) assert.match(`${metadata.namespace}${metadata.name}`, /^[-a-z0-9.]+$/);
+      }),
+      { numRuns: 300 },
+    );
   });
 });

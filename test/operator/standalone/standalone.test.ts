@@ -95,6 +95,9 @@ describe('npm start', () => {
     await using folder = await temporaryFolder();
     await writeManifests(folder.path, { 'relay.yaml': relayYaml('  replicas: many\n  queues: {}') });
     const data = join(folder.path, 'data');
+    await using help = startStandalone(['--help']);
+    assert.equal(await help.exitCode(), 0);
+    assert.match(help.output(), /^usage: .*--bind ADDRESS/);
     await using options = startStandalone(['--http', 'nowhere']);
     await using manifests = startStandalone(['--manifests', folder.path, '--data-dir', data]);
     assert.equal(await options.exitCode(), 2);
