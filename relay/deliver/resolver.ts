@@ -64,24 +64,17 @@ export function createMailResolver(options: ResolverOptions): MailResolver {
 
   const turns = new Turns(maxConcurrentQueries);
 
-  async function mx(domain: string): Promise<Lookup<MxRecord>> {
-    const cached = mxCache.get(domain);
-    if (cached !== undefined) return cached;
-    const answer = await turns.run(async () => {
-      const records = await ask(() => current().resolveMx(absolute(domain)));
-      return mapFound(records, ({ exchange, priority }) => ({
-        exchange: exchange.toLowerCase().replace(/\.$/, ''),
-        preference: priority,
-      }));
-    });
+  async function askMx(domain: string): Promise<Lookup<MxRecord>> {
+    const records = await turns.run(async () => await ask(() => current().resolveMx(absolute(domain))));
+    const answer = mapFound(records, ({ exchange, priority }) => ({
+      exchange: exchange.toLowerCase().replace(/\.$/, ''),
+      preference: priority,
+    }));
     remember(mxCache, domain, answer, mxTtlMs);
     return answer;
   }
 
-  async function addresses(host: string): Promise<Lookup<string>> {
-    if (isIP(host) !== 0) return { type: 'Found', values: [host] };
-    const cached = addressCache.get(host);
-    if (cached !== undefined) return cached;
+  async function askAddresses(host: string): Promise<Lookup<string>> {
     const [v6, v4] = await turns.run(
       async () =>
         await Promise.all([
@@ -89,17 +82,42 @@ export function createMailResolver(options: ResolverOptions): MailResolver {
           ask(() => current().resolve4(absolute(host), { ttl: true })),
         ]),
     );
-    const answer = merge(v6, v4);
-    remember(
-      addressCache,
-      host,
-      mapFound(answer, record => record.address),
-      shortestTtlMs(answer),
-    );
-    return mapFound(answer, record => record.address);
+    const records = merge(v6, v4);
+    const answer = mapFound(records, record => record.address);
+    remember(addressCache, host, answer, shortestTtlMs(records));
+    return answer;
+  }
+
+  const mxAsked = new Map<string, Promise<Lookup<MxRecord>>>();
+  const addressesAsked = new Map<string, Promise<Lookup<string>>>();
+
+  async function mx(domain: string): Promise<Lookup<MxRecord>> {
+    return mxCache.get(domain) ?? (await once(mxAsked, domain, askMx));
+  }
+
+  async function addresses(host: string): Promise<Lookup<string>> {
+    if (isIP(host) !== 0) return { type: 'Found', values: [host] };
+    return addressCache.get(host) ?? (await once(addressesAsked, host, askAddresses));
   }
 
   return { mx, addresses, cancel: () => resolver.cancel() };
+}
+
+/** Those that ask the same thing at the same time get the same answer. */
+async function once<Value>(
+  asked: Map<string, Promise<Value>>,
+  name: string,
+  question: (name: string) => Promise<Value>,
+): Promise<Value> {
+  const underway = asked.get(name);
+  if (underway !== undefined) return await underway;
+  const mine = question(name);
+  asked.set(name, mine);
+  try {
+    return await mine;
+  } finally {
+    asked.delete(name);
+  }
 }
 
 function remember<Value>(cache: TtlCache<Lookup<Value>>, name: string, answer: Lookup<Value>, ttlMs: number): void {

@@ -30,8 +30,8 @@ export interface LaneHost {
   release(held: Held, reason: DeferReason, untilMs: number): void;
   /** The lease is gone. */
   drop(held: Held): void;
-  /** Its time is up or a delay warning is due: to be dealt with even while the lane rests. */
-  isOverdue(held: Held): boolean;
+  /** Back to the queue, untried, because its destination rests until then. */
+  sendBack(held: Held, untilMs: number): void;
   suspend(destination: string, untilMs: number): void;
   onTransaction(running: 1 | -1, seconds: number): void;
   onConnection(tls: string): void;
@@ -253,10 +253,8 @@ export class Lane implements BudgetUser {
   }
 
   #sendBack(held: Held, suspends = true): void {
-    // What is overdue is given up or warned about now. Its destination stays open, so that all that is overdue comes by.
-    const overdue = this.#host.isOverdue(held);
-    this.#host.release(held, 'LaneBackedOff', this.#restUntilMs);
-    if (suspends && !overdue) this.#host.suspend(held.claim.destination, this.#restUntilMs);
+    if (suspends) this.#host.sendBack(held, this.#restUntilMs);
+    else this.#host.release(held, 'LaneBackedOff', this.#restUntilMs);
   }
 
   async #run(session: SmtpSession, held: Held): Promise<void> {

@@ -46,5 +46,16 @@ export function isDelayWarningDue(
   { retry, nowMs }: { readonly retry: Pick<RetryConfig, 'delayWarningSeconds'>; readonly nowMs: number },
 ): boolean {
   if (recipient.delayWarned || retry.delayWarningSeconds === 0) return false;
-  return nowMs - message.receivedTimeMs >= retry.delayWarningSeconds * 1000;
+  return nowMs >= message.receivedTimeMs + retry.delayWarningSeconds * 1000;
+}
+
+/** When a message has to be looked at even if it cannot be tried: to be given up, or to warn of its delay. */
+export function overdueTimeMs(
+  message: Pick<MessageRecord, 'receivedTimeMs' | 'expiryTimeMs'>,
+  recipients: readonly Pick<QueuedRecipient, 'delayWarned'>[],
+  { delayWarningSeconds }: Pick<RetryConfig, 'delayWarningSeconds'>,
+): number {
+  const warns = delayWarningSeconds > 0 && recipients.some(({ delayWarned }) => !delayWarned);
+  const warningTimeMs = message.receivedTimeMs + delayWarningSeconds * 1000;
+  return warns ? Math.min(warningTimeMs, message.expiryTimeMs) : message.expiryTimeMs;
 }

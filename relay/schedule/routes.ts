@@ -1,4 +1,4 @@
-/** From a claim to the lane it goes through. Answers at once for what was asked before; DNS is asked once for all that wait for a domain. */
+/** From a claim to the lane it goes through. Answers at once for what was asked before. */
 import type { PolicyConfig, RelayConfig, SmartHostConfig } from '../config.ts';
 import type { Connector, Target } from '../deliver/connect.ts';
 import { findNextHop, type NextHopResult } from '../deliver/next-hop.ts';
@@ -31,7 +31,6 @@ const strictness: readonly TlsMode[] = ['Disabled', 'Opportunistic', 'Required',
 export class Routes {
   readonly #deps: RoutesDeps;
   readonly #nextHops: TtlCache<NextHopResult>;
-  readonly #asked = new Map<string, Promise<NextHopResult>>();
   #policies: { readonly of: RelayConfig; readonly byName: ReadonlyMap<string, PolicyConfig> } | undefined;
 
   constructor(deps: RoutesDeps) {
@@ -125,17 +124,9 @@ export class Routes {
   }
 
   async #ask(domain: string): Promise<NextHopResult> {
-    const underway = this.#asked.get(domain);
-    if (underway !== undefined) return await underway;
-    const question = findNextHop(this.#deps.resolver, domain, this.#deps.state().config.hostname);
-    this.#asked.set(domain, question);
-    try {
-      const result = await question;
-      const temporary = 'setback' in result && result.setback.result === 'Deferred';
-      if (!temporary) this.#nextHops.set(domain, result, nextHopTtlMs);
-      return result;
-    } finally {
-      this.#asked.delete(domain);
-    }
+    const result = await findNextHop(this.#deps.resolver, domain, this.#deps.state().config.hostname);
+    const temporary = 'setback' in result && result.setback.result === 'Deferred';
+    if (!temporary) this.#nextHops.set(domain, result, nextHopTtlMs);
+    return result;
   }
 }

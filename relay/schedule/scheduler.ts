@@ -27,7 +27,7 @@ import { type Held, HeldClaims } from './held.ts';
 import type { LaneHost } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { keepLeases, leaseMs } from './leases.ts';
-import { isDelayWarningDue, isExpired, laneBackOffMs } from './retry.ts';
+import { laneBackOffMs, overdueTimeMs } from './retry.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
 import { Troubles } from './troubles.ts';
@@ -63,6 +63,7 @@ const maxWaitingPerLane = 200;
 /** What an administrator releases, or a reload makes deliverable, is noticed within this. */
 const longestSleepMs = 5000;
 const sweepEveryMs = 1000;
+const shortestSuspensionMs = 1000;
 const claimFaultPauseMs = 1000;
 /** After the grace, for broken-off transactions to be settled. */
 const settleGraceMs = 5000;
@@ -189,14 +190,12 @@ class MailScheduler implements Scheduler {
   /** Without a lane. The first message to meet trouble counts an attempt; the others wait with their destination. */
   #setBack(held: Held, setback: Setback): void {
     const { destination, recipients } = held.claim;
-    const restingUntilMs = this.#troubles.restingUntilMs(destination);
-    if (setback.result === 'Deferred' && restingUntilMs !== undefined) {
-      const overdue = this.#isOverdue(held);
-      this.#settler.release(held, 'LaneBackedOff', restingUntilMs);
-      if (!overdue) this.#suspend(destination, restingUntilMs);
-      return;
-    }
     if (setback.result === 'Deferred') {
+      const restingUntilMs = this.#troubles.restingUntilMs(destination);
+      if (restingUntilMs !== undefined) {
+        this.#sendBack(held, restingUntilMs);
+        return;
+      }
       this.#suspend(
         destination,
         this.#troubles.add(destination, failures => this.#restMs(failures)),
@@ -205,17 +204,22 @@ class MailScheduler implements Scheduler {
     this.#settle(held, allAlike(recipients, setback), { lane: destination, remote: undefined });
   }
 
+  /**
+   * Untried, with its destination suspended, so that what waits there costs nothing. The suspension ends early when this message
+   * has to be given up or warned about; one that is overdue already leaves the destination open, so that all that is come by.
+   */
+  #sendBack(held: Held, untilMs: number): void {
+    const { destination, message, recipients } = held.claim;
+    const nowMs = this.#deps.clock.now();
+    const overdueMs = overdueTimeMs(message, recipients, this.#deps.state().config.retry);
+    this.#settler.release(held, 'LaneBackedOff', untilMs);
+    if (overdueMs > nowMs)
+      this.#suspend(destination, Math.max(nowMs + shortestSuspensionMs, Math.min(untilMs, overdueMs)));
+  }
+
   #settle(held: Held, attempt: Attempt, place: Place): void {
     logAttempt(this.#deps.log, held, attempt, place);
     this.#settler.settle(held, attempt, place.remote);
-  }
-
-  #isOverdue({ claim: { message, recipients } }: Held): boolean {
-    const nowMs = this.#deps.clock.now();
-    const { retry } = this.#deps.state().config;
-    return (
-      isExpired(message, nowMs) || recipients.some(recipient => isDelayWarningDue(recipient, message, { retry, nowMs }))
-    );
   }
 
   #restMs(failures: number): number {
@@ -310,7 +314,7 @@ class MailScheduler implements Scheduler {
       settle: (held, attempt, place) => this.#settle(held, attempt, place),
       release: (held, reason, untilMs) => this.#settler.release(held, reason, untilMs),
       drop: held => this.#held.remove(held),
-      isOverdue: held => this.#isOverdue(held),
+      sendBack: (held, untilMs) => this.#sendBack(held, untilMs),
       suspend: (destination, untilMs) => this.#suspend(destination, untilMs),
       onTransaction: (change, seconds) => {
         this.#running += change;

@@ -67,7 +67,7 @@ function planRecipient(input: PlanInput, recipient: QueuedRecipient, result: Rec
       return planFailed(input, recipient, result);
     case 'Deferred':
       return isExpired(input.claim.message, input.nowMs)
-        ? planFailed(input, recipient, expired(result))
+        ? planFailed(ourOwn(input), recipient, expired(result))
         : planDeferred(input, recipient, result);
   }
 }
@@ -77,6 +77,11 @@ function planFailed(input: PlanInput, recipient: QueuedRecipient, { reason, repl
     outcome: { index: recipient.index, result: 'Failed', reason, reply: answer },
     notice: notice(input, recipient, { action: 'failed', reason, reply: answer }),
   };
+}
+
+/** The reply is ours, whatever the next hop last said. */
+function ourOwn({ remoteMta: _, ...input }: PlanInput): PlanInput {
+  return input;
 }
 
 /** RFC 5321 s4.5.4.1: after its lifetime a message that still waits is given up; X.4.7 is "delivery time expired" (RFC 3463 s3.5). */

@@ -8,7 +8,7 @@ import { createLog } from '../../relay/log.ts';
 import { createMetrics, type Metrics } from '../../relay/metrics.ts';
 import { createPolicySnapshot } from '../../relay/policy/snapshot.ts';
 import { createQueueId } from '../../relay/queue/id.ts';
-import type { NewMessage, NewRecipient, Queue, QueueEntry, QueueStats } from '../../relay/queue/queue.ts';
+import type { Content, NewMessage, NewRecipient, Queue, QueueEntry, QueueStats } from '../../relay/queue/queue.ts';
 import { MemoryContent } from '../../relay/queue/sqlite/content.ts';
 import { openVolumeQueue } from '../../relay/queue/sqlite/store.ts';
 import { createScheduler, type Scheduler } from '../../relay/schedule/scheduler.ts';
@@ -57,6 +57,7 @@ export interface Delivery extends AsyncDisposable {
   attempts(): Promise<Record<string, number>>;
 }
 
+const inlineBytes = 256 * 1024;
 const body = 'Subject: hello\r\n\r\nHello.\r\n';
 
 export async function startDelivery(options: DeliveryOptions): Promise<Delivery> {
@@ -82,9 +83,17 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
   });
   scheduler.start();
 
-  function build(message: TestMessage): NewMessage {
+  /** Large ones go through the spool, as those that accept receives. */
+  async function contentOf(bytes: Buffer): Promise<Content> {
+    if (bytes.length <= inlineBytes) return new MemoryContent(bytes);
+    const spool = queue.openSpool();
+    await spool.write(bytes);
+    return await spool.finish();
+  }
+
+  async function build(message: TestMessage): Promise<NewMessage> {
     const { config } = state;
-    const content = Buffer.from(message.content ?? body);
+    const content = await contentOf(Buffer.from(message.content ?? body));
     const { from = 'app@shop.example.com' } = message;
     const receivedTimeMs = message.receivedTimeMs ?? clock.now();
     const policy = config.policies.find(each => `${each.namespace}/${each.name}` === message.policy) ?? null;
@@ -102,7 +111,7 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
       receivedTimeMs,
       expiryTimeMs: message.expiryTimeMs ?? receivedTimeMs + config.retry.messageLifetimeSeconds * 1000,
       head: Buffer.from(message.head ?? 'Received: from app by relay\r\n'),
-      content: new MemoryContent(content),
+      content,
       recipients: message.to.map(recipient => {
         const { address, ...rest } = typeof recipient === 'string' ? { address: recipient } : recipient;
         const domain = parsePath(address, { smtputf8: true })?.domain ?? '';
@@ -132,13 +141,13 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
       state = stateOf({ ...options.config, ...change }, options.secrets);
     },
     async submit(message) {
-      const built = build(message);
+      const built = await build(message);
       const room = built.recipients.every(({ destination }) => scheduler.hasRoom(destination));
       scheduler.offer(await queue.enqueue(built, room ? { leaseMs: 60_000 } : undefined));
       return built.id;
     },
     async enqueue(message) {
-      const built = build(message);
+      const built = await build(message);
       await queue.enqueue(built);
       return built.id;
     },

@@ -1,7 +1,7 @@
 /** A raw SMTP peer that does what a script says at each command, and keeps what it was sent, byte for byte. */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { createSecureContext, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 
 export type MxEvent =
   | 'GREETING'
@@ -98,6 +98,8 @@ interface State {
   readonly counts: Map<MxEvent, number>;
   readonly sockets: Set<Socket>;
   readonly options: MxOptions;
+  /** One for all connections, so that sessions can be resumed. */
+  readonly secureContext: SecureContext | undefined;
   connections: number;
 }
 
@@ -110,6 +112,8 @@ export async function startScriptedMx(options: MxOptions = {}): Promise<Scripted
     counts: new Map(),
     sockets: new Set(),
     options,
+    secureContext:
+      options.tls === undefined ? undefined : createSecureContext({ key: options.tls.key, cert: options.tls.cert }),
     connections: 0,
   };
   const server: Server = createServer(socket => {
@@ -181,11 +185,10 @@ class Peer {
   }
 
   #secure(): void {
-    const { tls } = this.#state.options;
     const plain = this.#socket;
     plain.removeAllListeners('data');
-    const secureContext = createSecureContext({ key: tls?.key ?? '', cert: tls?.cert ?? '' });
-    const secured = new TLSSocket(plain, { isServer: true, secureContext });
+    const { secureContext } = this.#state;
+    const secured = new TLSSocket(plain, { isServer: true, ...(secureContext === undefined ? {} : { secureContext }) });
     secured.on('secure', () => this.#state.resumed.push(secured.isSessionReused()));
     this.#input = Buffer.alloc(0);
     this.#listen(secured);
@@ -225,8 +228,8 @@ class Peer {
       this.#mode = { bdat: Number(size), last: last !== undefined };
       return true;
     }
-    if (event === 'DATA' && this.#accepted === 0) {
-      this.#socket.write('503 5.5.1 no recipients\r\n');
+    if ((event === 'DATA' && this.#accepted === 0) || (event === 'RCPT' && this.#mail === '')) {
+      this.#socket.write('503 5.5.1 bad sequence\r\n');
       return true;
     }
     this.#follow(event, line, await this.#answer(event, line));

@@ -1,7 +1,7 @@
 /** A DNS server on loopback, UDP and TCP on the same port, that answers from a table. */
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { type Answer, decode, encode, type Packet, streamDecode, streamEncode, TRUNCATED_RESPONSE } from 'dns-packet';
 
 export type ZoneEntry =
@@ -36,16 +36,17 @@ export async function startZone(table: ZoneTable): Promise<Zone> {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
+    let input = Buffer.alloc(0);
     socket.on('data', (bytes: Buffer) => {
-      const answer = answerTo(streamDecode(bytes), zone, tcpQuestions);
-      if (answer !== undefined) socket.write(streamEncode(answer));
+      input = Buffer.concat([input, bytes]);
+      for (let size = sizeOf(input); size !== undefined; size = sizeOf(input)) {
+        const answer = answerTo(streamDecode(input.subarray(0, size)), zone, tcpQuestions);
+        input = input.subarray(size);
+        if (answer !== undefined) socket.write(streamEncode(answer));
+      }
     });
   });
-  udp.bind(0, '127.0.0.1');
-  await once(udp, 'listening');
-  const { port } = udp.address();
-  tcp.listen(port, '127.0.0.1');
-  await once(tcp, 'listening');
+  const port = await listenOnBoth(udp, tcp);
   udp.on('message', (bytes, from) => {
     const question = decode(bytes);
     const answer = answerTo(question, zone, questions);
@@ -67,6 +68,31 @@ export async function startZone(table: ZoneTable): Promise<Zone> {
     },
   };
   return zone;
+}
+
+/** A port free for TCP may be taken for UDP, and the other way round. */
+async function listenOnBoth(udp: UdpSocket, tcp: Server): Promise<number> {
+  for (let trial = 0; ; trial++) {
+    tcp.listen(0, '127.0.0.1');
+    await once(tcp, 'listening');
+    const address = tcp.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    try {
+      udp.bind(address.port, '127.0.0.1');
+      await once(udp, 'listening');
+      return address.port;
+    } catch (cause) {
+      tcp.close();
+      await once(tcp, 'close');
+      if (trial === 20) throw cause;
+    }
+  }
+}
+
+/** Of the first message with its length, when it is whole (RFC 1035 s4.2.2). */
+function sizeOf(input: Buffer): number | undefined {
+  const size = input.length < 2 ? Number.POSITIVE_INFINITY : 2 + input.readUInt16BE(0);
+  return size <= input.length ? size : undefined;
 }
 
 function answerTo(question: Packet, { table }: Zone, log: string[]): Packet | undefined {
