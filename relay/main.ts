@@ -44,6 +44,11 @@ function stopOnSignals(relay: Relay): void {
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal).catch(leave));
   process.on('SIGHUP', () => void relay.reload());
+  // Standalone holds the other end: when it dies without a word, a relay left behind would keep the data folder from the next one.
+  if (process.connected) {
+    process.channel?.unref();
+    process.on('disconnect', () => void stop('disconnect').catch(leave));
+  }
 }
 
 // The queue holds all that was acknowledged, so after a fault nobody foresaw a new process is safer than this one.
