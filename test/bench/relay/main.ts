@@ -1,0 +1,66 @@
+import { parseArgs } from 'node:util';
+import { setUpPackages } from '../../setup/packages.ts';
+import { type Case, cases, describe } from './cases.ts';
+import type { ContenderKind } from './contender.ts';
+import { haraka } from './haraka-contender.ts';
+import { describeMachine } from './machine.ts';
+import { postfix } from './postfix-contender.ts';
+import { postroad } from './postroad-contender.ts';
+import { runCase } from './run-case.ts';
+
+const { values } = parseArgs({
+  options: {
+    /** Names, or `goals` (those with a goal), or `all`. */
+    cases: { type: 'string', default: 'goals' },
+    pairs: { type: 'string', default: '5' },
+    /** Of load a run. */
+    seconds: { type: 'string', default: '4' },
+    relays: { type: 'string', default: 'postroad,postfix,haraka' },
+    /** A folder: our relay writes CPU profiles there when it ends. */
+    profile: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function chosenCases(): readonly Case[] {
+  if (values.cases === 'all') return cases;
+  if (values.cases === 'goals') return cases.filter(({ goal }) => goal !== undefined);
+  return values.cases.split(',').map(name => {
+    const found = cases.find(one => one.name === name);
+    if (found === undefined) throw new Error(`no case ${name}; there are ${cases.map(one => one.name).join(', ')}`);
+    return found;
+  });
+}
+
+async function preparedRelays(): Promise<ContenderKind[]> {
+  const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
+  const kinds = [postroad(profile), postfix, haraka].filter(({ name }) => values.relays.split(',').includes(name));
+  const prepared: ContenderKind[] = [];
+  for (const kind of kinds) {
+    const version = await kind.prepare(say);
+    if (version === undefined) continue;
+    say(`${kind.name}: ${version}`);
+    prepared.push(kind);
+  }
+  return prepared;
+}
+
+async function bench(): Promise<void> {
+  await setUpPackages(say);
+  say(await describeMachine());
+  const kinds = await preparedRelays();
+  for (const one of chosenCases()) {
+    for (const line of await runCase(one, kinds, {
+      pairs: Number(values.pairs),
+      seconds: Number(values.seconds),
+      say,
+    })) {
+      say(line);
+    }
+  }
+}
+
+if (values.list) for (const one of cases) say(`${one.name.padEnd(18)} ${describe(one)}`);
+else await bench();

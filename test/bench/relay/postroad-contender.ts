@@ -1,0 +1,110 @@
+/** Our relay as it is shipped: default limits, default log level, its log in a file as Postfix's is. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RelayConfigInput } from '../../../relay/config.ts';
+import { relayConfig } from '../../support/relay-process.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+import { startZone, type Zone } from '../../support/zone.ts';
+import type { Contender, ContenderKind, Task } from './contender.ts';
+import { destinationAddress, destinationName } from './destinations.ts';
+
+const main = new URL('../../../relay/main.ts', import.meta.url).pathname;
+const stopLimitMs = 40_000;
+
+/** `nodeOptions` come before the entry: such as those of a profile. */
+export function postroad(nodeOptions: readonly string[] = []): ContenderKind {
+  return {
+    name: 'postroad',
+    prepare: async () => `Postroad on Node ${process.version}`,
+    start: task => start(task, nodeOptions),
+  };
+}
+
+async function start(task: Task, nodeOptions: readonly string[]): Promise<Contender> {
+  const zone = task.destinations > 1 ? await startZone(zoneTable(task.destinations)) : undefined;
+  const configFile = join(task.folder, 'relay.json');
+  await writeFile(configFile, JSON.stringify(config(task, zone)));
+  const dataDir = join(task.folder, 'data');
+  await mkdir(dataDir, { recursive: true });
+  const logFile = join(task.folder, 'log');
+  const log = await open(logFile, 'a');
+  const args = [...nodeOptions, main, '--config', configFile, '--data-dir', dataDir];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', log.fd, log.fd], cwd: task.folder });
+  await log.close();
+  const kill = (): void => void child.kill('SIGKILL');
+  process.on('exit', kill);
+  const { pid } = child;
+  if (pid === undefined) throw new Error('node could not be started');
+
+  async function stop(): Promise<void> {
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit', { signal: AbortSignal.timeout(stopLimitMs) });
+      child.kill('SIGTERM');
+      try {
+        await exited;
+      } finally {
+        kill();
+      }
+    }
+    process.off('exit', kill);
+    await zone?.[Symbol.asyncDispose]();
+  }
+
+  async function readyLine(): Promise<string | undefined> {
+    if (child.exitCode !== null) throw new Error(`the relay ended: ${await readFile(logFile, 'utf8')}`);
+    return (await readFile(logFile, 'utf8')).split('\n').find(line => line.includes('"msg":"ready"'));
+  }
+
+  try {
+    const line = await waitUntil('the relay to be ready', readyLine, { limitMs: 30_000, everyMs: 50 });
+    const ready = JSON.parse(line) as { listeners: { port: number }[]; http: { port: number } };
+    const port = ready.listeners[0]?.port;
+    if (port === undefined) throw new Error('no listener');
+    return {
+      name: 'postroad',
+      port,
+      pids: [pid],
+      remarks: () => remarks(ready.http.port),
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function config(task: Task, zone: Zone | undefined): RelayConfigInput {
+  const base = relayConfig({ route: { type: 'Direct' } });
+  const dkim =
+    task.dkimKeyFile === undefined
+      ? []
+      : [{ selector: 'bench', algorithm: 'RSA2048' as const, privateKeyFile: task.dkimKeyFile }];
+  return {
+    ...base,
+    listeners: base.listeners.map(listener => ({ ...listener, tls: task.tls === undefined ? 'Disabled' : 'Optional' })),
+    ...(task.tls === undefined ? {} : { tls: task.tls }),
+    policies: (base.policies ?? []).map(policy => ({ ...policy, dkim })),
+    // As Postfix is told: a deferred message comes back after a second.
+    retry: { initialDelaySeconds: 1, maxDelaySeconds: 2 },
+    ...(zone === undefined
+      ? { route: { type: 'SmartHost', smartHost: { host: '127.0.0.1', port: task.sinkPort, tls: 'Disabled' } } }
+      : { nameservers: [zone.nameserver], delivery: { mxPort: task.sinkPort } }),
+  };
+}
+
+function zoneTable(destinations: number): Parameters<typeof startZone>[0] {
+  const names = Array.from({ length: destinations }, (_, index) => destinationName(index));
+  const entries = names.flatMap(name => [
+    [name, [{ type: 'MX' as const, data: { preference: 10, exchange: `mx.${name}` } }]] as const,
+    [`mx.${name}`, [{ type: 'A' as const, data: destinationAddress(name) ?? '' }]] as const,
+  ]);
+  return Object.fromEntries(entries);
+}
+
+async function remarks(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(10_000) });
+  const lag = /^postroad_process_event_loop_lag_seconds (\S+)$/m.exec(await response.text())?.[1];
+  return lag === undefined ? '' : `event-loop lag p99 ${(Number(lag) * 1000).toFixed(1)} ms`;
+}
