@@ -16,6 +16,8 @@ import { type Answer, replies } from './replies.ts';
 
 /** A TLS handshake or a PROXY header that takes longer is not coming. */
 const openingMs = 30_000;
+/** Connections that wait to be accepted; the system may allow fewer. A thousand clients that start at once are not unusual. */
+const backlog = 4096;
 /** How long a client that is turned away may take to read why. */
 const turnAwayMs = 1000;
 /** Sockets that are accepted only to say 421; beyond them the kernel's refusal must do. */
@@ -64,7 +66,7 @@ export class Listener extends SMTPServer {
     const { bindAddress, bindPort } = this.config;
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
-      this.listen({ host: bindAddress, port: bindPort }, () => {
+      this.listen({ host: bindAddress, port: bindPort, backlog }, () => {
         this.server.off('error', reject);
         const address = this.server.address();
         if (address === null || typeof address === 'string')
