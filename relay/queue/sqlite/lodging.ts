@@ -11,7 +11,7 @@ export interface Lodged {
   /** Where the content is from now on, once the row is durable. */
   readonly content: Content;
   /** The row is durable. */
-  kept(): Promise<void> | undefined;
+  kept(): void;
   /** The row was refused. */
   unkept(): Promise<void> | undefined;
 }
@@ -30,7 +30,6 @@ function lodgeBytes(message: NewMessage, bytes: Buffer): Lodged {
   const row = rowOf(message, { file: null, contentBytes: bytes.length });
   const kept = () => {
     if (content instanceof SpooledBytes) content.release();
-    return undefined;
   };
   return { row, pieces: [head, bytes], content, kept, unkept: () => undefined };
 }

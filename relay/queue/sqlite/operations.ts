@@ -1,9 +1,9 @@
 /** Every operation on one open database, by name. Runs inside a transaction that somebody else begins and commits. */
 import { statfsSync } from 'node:fs';
-import type { DatabaseSync } from 'node:sqlite';
 import { QueueFullError } from '../queue.ts';
 import { createAdministration } from './admin.ts';
 import { createClaiming } from './claim.ts';
+import type { Database } from './database.ts';
 import { createDueRecipients } from './due.ts';
 import { createEnqueue } from './enqueue.ts';
 import type { Memory } from './memory.ts';
@@ -30,7 +30,7 @@ export interface Operations {
   earliestDue(tenant: string, destination: string): number | undefined;
 }
 
-export function createOperations(db: DatabaseSync, memory: Memory, dataDir: string): Operations {
+export function createOperations({ db, upkeep }: Database, memory: Memory, dataDir: string): Operations {
   const enqueue = createEnqueue(db, memory, lastSeq(db));
   const due = createDueRecipients(db, memory);
   const claiming = createClaiming(db, memory, due);
@@ -50,6 +50,7 @@ export function createOperations(db: DatabaseSync, memory: Memory, dataDir: stri
       freeBytes = bavail * bsize;
       looked = circumstances;
     }
+    if (upkeep.stuck) throw new QueueFullError('The queue has no room: the disk is full.');
     if (freeBytes < circumstances.minFreeBytes)
       throw new QueueFullError('The queue has no room: the disk is nearly full.');
   }

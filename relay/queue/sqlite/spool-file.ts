@@ -37,7 +37,7 @@ export class FolderSync {
 /**
  * A content on disk, from its first byte to the commit that names it.
  *
- *   writing ──sync──► lodging ──kept──► kept: belongs to the row now; the worker unlinks it with the message
+ *   writing ──lodge──► lodging ──kept──► kept: belongs to the row now; the worker unlinks it with the message
  *      │                 └──unkept──► writing
  *      └──discard──► gone. While lodging, discard waits for the outcome.
  *
@@ -48,6 +48,7 @@ export class SpoolFile {
   readonly path: string;
   readonly #folder: FolderSync;
   #handle: FileHandle | undefined;
+  #made = false;
   #state: 'writing' | 'lodging' | 'kept' | 'gone' = 'writing';
   #discarded = false;
 
@@ -59,6 +60,7 @@ export class SpoolFile {
   async write(chunks: Buffer[]): Promise<void> {
     try {
       this.#handle ??= await open(this.path, 'wx', 0o600);
+      this.#made = true;
       let bytes = 0;
       for (const chunk of chunks) bytes += chunk.length;
       const { bytesWritten } = await this.#handle.writev(chunks);
@@ -69,17 +71,28 @@ export class SpoolFile {
     }
   }
 
+  /** No more writes. A content that waits for its enqueue holds no file open. */
+  async finish(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await handle?.close();
+  }
+
   /** Durable under its name; not yet named by a row. */
   async lodge(): Promise<void> {
     if (this.#state !== 'writing') throw new Error('This content belongs to another message already.');
     this.#state = 'lodging';
-    await this.#handle?.datasync();
+    const handle = await open(this.path, 'r+');
+    try {
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
     await this.#folder.sync();
   }
 
-  async kept(): Promise<void> {
+  kept(): void {
     this.#state = 'kept';
-    await this.#close();
   }
 
   async unkept(): Promise<void> {
@@ -95,14 +108,7 @@ export class SpoolFile {
     this.#discarded = true;
     if (this.#state !== 'writing') return;
     this.#state = 'gone';
-    const made = this.#handle !== undefined;
-    await this.#close();
-    if (made) await unlink(this.path);
-  }
-
-  async #close(): Promise<void> {
-    const handle = this.#handle;
-    this.#handle = undefined;
-    await handle?.close();
+    await this.finish();
+    if (this.#made) await unlink(this.path);
   }
 }

@@ -93,6 +93,7 @@ export class ContentSpool implements Spool {
       return new SpooledBytes(bytes, () => this.#release());
     }
     await this.#flush(this.#file, undefined);
+    await this.#file.finish();
     return new SpooledFile(this.#file, this.#sizeBytes);
   }
 

@@ -139,8 +139,7 @@ class VolumeQueue implements Queue {
       await lodged.unkept();
       throw error;
     }
-    const keeping = lodged.kept();
-    if (keeping !== undefined) await keeping;
+    lodged.kept();
     if (tokens === undefined || leaseExpiry === undefined) return [];
     return this.#tokens.bornLeased({ ...message, content: lodged.content }, tokens, leaseExpiry);
   }
@@ -186,7 +185,7 @@ class VolumeQueue implements Queue {
       for (const { unkept } of lodged) await unkept();
       throw error;
     }
-    for (const { kept } of lodged) await kept();
+    for (const { kept } of lodged) kept();
   }
 
   hold(filter: Filter): Promise<number> {

@@ -18,22 +18,32 @@ const lookEvery = 64;
 const keptPages = 4096;
 const pagesAtOnce = 128;
 
-/** To be called after each batch was answered. */
-export type Upkeep = () => void;
+export interface Upkeep {
+  /** To be called after each batch was answered. */
+  run(): void;
+  /**
+   * The log could not be copied because the disk is full. What is left of it belongs to settlements, which make room: messages
+   * have to wait until a copy succeeds.
+   */
+  readonly stuck: boolean;
+}
 
 export function createUpkeep(db: DatabaseSync, mostFrames: number): Upkeep {
   const length = db.prepare('PRAGMA wal_checkpoint(NOOP)');
   const copy = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
   const unusedPages = db.prepare('PRAGMA freelist_count');
   const allPages = db.prepare('PRAGMA page_count');
+  const leastFrames = Math.min(fewestFrames, mostFrames);
   let frames = mostFrames;
   let batches = 0;
+  let stuck = false;
 
   function checkpoint(): void {
     const began = performance.now();
     copy.get();
+    stuck = false;
     const tookMs = performance.now() - began;
-    if (tookMs > 2 * wantedMs) frames = Math.max(fewestFrames, Math.floor(frames / 2));
+    if (tookMs > 2 * wantedMs) frames = Math.max(leastFrames, Math.floor(frames / 2));
     else if (tookMs < wantedMs) frames = Math.min(mostFrames, Math.ceil(frames * 1.25));
   }
 
@@ -45,14 +55,21 @@ export function createUpkeep(db: DatabaseSync, mostFrames: number): Upkeep {
     batches = -1;
   }
 
-  return () => {
-    try {
-      batches += 1;
-      if (int(length.get() ?? {}, 'log') >= frames) checkpoint();
-      else if (batches % lookEvery === 0) reclaim();
-    } catch (error) {
-      // The log grows meanwhile, until SQLite says to whoever enqueues that the disk is full.
-      if (!isFull(error)) throw error;
-    }
+  return {
+    run() {
+      try {
+        batches += 1;
+        // A smaller database needs less of the disk, if need be none that it has not: its last pages are the ones that do not fit.
+        if (stuck) db.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`);
+        if (stuck || int(length.get() ?? {}, 'log') >= frames) checkpoint();
+        else if (batches % lookEvery === 0) reclaim();
+      } catch (error) {
+        if (!isFull(error)) throw error;
+        stuck = true;
+      }
+    },
+    get stuck() {
+      return stuck;
+    },
   };
 }

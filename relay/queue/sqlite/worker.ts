@@ -27,7 +27,7 @@ function open({ dataDir, walBytes, nowMs }: WorkerOptions): Store {
   try {
     const memory = recover(database.db, nowMs);
     removeOrphans(database.db, dataDir);
-    const operations = createOperations(database.db, memory, dataDir);
+    const operations = createOperations(database, memory, dataDir);
     return { database, transaction: createTransaction(database.db, memory, operations) };
   } catch (error) {
     database.db.close();
@@ -100,7 +100,7 @@ function serve(port: MessagePort, store: Store, dataDir: string): void {
     const { batches, close: closing } = drain(port, first);
     if (batches.length > 0) {
       run(batches);
-      store.database.upkeep();
+      store.database.upkeep.run();
     }
     if (closing) void close();
   });
