@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Claim } from '../../../relay/queue/queue.ts';
+import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
+import { HeldClaims } from '../../../relay/schedule/held.ts';
+
+function claim(token: string, sizeBytes: number, leaseExpiryTimeMs = 1000): Claim {
+  return {
+    token,
+    message: {
+      id: token,
+      sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
+      tenant: 't',
+      policy: null,
+      receivedTimeMs: 0,
+      expiryTimeMs: 1e9,
+    },
+    head: Buffer.alloc(0),
+    content: new MemoryContent(Buffer.alloc(sizeBytes)),
+    destination: 'capture',
+    recipients: [],
+    leaseExpiryTimeMs,
+  };
+}
+
+test('room ends with the number or the bytes, and comes back, told once', () => {
+  let told = 0;
+  const held = new HeldClaims({ maxClaims: 4, maxBytes: 100 }, () => {
+    told += 1;
+  });
+  const [a, b] = [held.add(claim('a', 60)), held.add(claim('b', 50))];
+  assert.equal(held.hasRoom, false);
+  held.remove(a);
+  held.remove(a);
+  assert.equal(held.hasRoom, true);
+  assert.equal(held.count, 1);
+  held.remove(b);
+  assert.equal(held.wantsMore, true);
+  assert.equal(told, 1);
+});
+
+test('a lease that could not be renewed marks its claim lost, and is not asked for again', () => {
+  const held = new HeldClaims({ maxClaims: 4, maxBytes: 100 }, () => undefined);
+  const [a, b] = [held.add(claim('a', 1)), held.add(claim('b', 1, 9000))];
+  assert.deepEqual(held.endingBefore(5000), ['a']);
+  held.renewed(['a', 'b'], ['a'], 20_000);
+  assert.equal(a.lost, true);
+  assert.equal(b.leaseExpiryTimeMs, 20_000);
+  assert.deepEqual(held.endingBefore(30_000), ['b']);
+});
+
+test('empty() resolves when the last one is gone', async () => {
+  const held = new HeldClaims({ maxClaims: 4, maxBytes: 100 }, () => undefined);
+  await held.empty();
+  const a = held.add(claim('a', 1));
+  let empty = false;
+  const waiting = held.empty().then(() => {
+    empty = true;
+  });
+  assert.equal(empty, false);
+  held.remove(a);
+  await waiting;
+});
