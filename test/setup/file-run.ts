@@ -1,5 +1,6 @@
 /** Runs one test file in its own process group, reads its report, and leaves nothing of it behind. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +26,8 @@ interface FileRun {
   readonly limitMs: number;
 }
 
-const running = new Set<ChildProcess>();
+/** With the folder that holds everything temporary of it. */
+const running = new Map<ChildProcess, string>();
 const keptOutputBytes = 4000;
 /** After SIGTERM, for tests to end what they started. */
 const mercyMs = 5000;
@@ -46,7 +48,7 @@ export async function runTestFile({ root, file, limitMs }: FileRun): Promise<Fil
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: folder },
   });
-  running.add(child);
+  running.set(child, folder);
   const output = tail(child);
   const end = await endOf(child, limitMs);
   running.delete(child);
@@ -69,7 +71,10 @@ export async function runTestFile({ root, file, limitMs }: FileRun): Promise<Fil
 
 /** For Ctrl-C: nothing outlives the run. */
 export function stopRunningFiles(): void {
-  for (const child of running) signalGroup(child.pid, 'SIGKILL');
+  for (const [child, folder] of running) {
+    signalGroup(child.pid, 'SIGKILL');
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  }
 }
 
 async function endOf(child: ChildProcess, limitMs: number): Promise<{ code: number | string; faults: string[] }> {
