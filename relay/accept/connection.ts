@@ -37,6 +37,8 @@ export interface ConnectionDependencies extends SessionDependencies {
 const longestTimerMs = 2 ** 31 - 1;
 /** A handshake after STARTTLS that takes longer is not one. */
 const handshakeMs = 30_000;
+/** How long after its time a session is looked at again whose message is being stored. */
+const busyMs = 1000;
 
 export class Connection extends SMTPConnection implements WireOwner {
   readonly #deps: ConnectionDependencies;
@@ -60,8 +62,7 @@ export class Connection extends SMTPConnection implements WireOwner {
 
   /** The package greets after 100 ms. Bytes that are here already come in the poll phase between two checks (RFC 5321 s4.3.1). */
   override init(): void {
-    const { sessionTimeoutSeconds } = this.#limits;
-    this.#sessionTimer = setTimeout(() => this.#end(), Math.min(sessionTimeoutSeconds * 1000, longestTimerMs)).unref();
+    this.#startSessionTimer(Math.min(this.#limits.sessionTimeoutSeconds * 1000, longestTimerMs));
     this._setListeners(() => setImmediate(() => setImmediate(() => this.#greet())));
   }
 
@@ -180,6 +181,11 @@ export class Connection extends SMTPConnection implements WireOwner {
     this.#say(replies.endOfDataNearMiss);
   }
 
+  onClientEnd(): void {
+    this.#flush();
+    this.close();
+  }
+
   onPause(): Promise<void> | undefined {
     this.#flush();
     if (!this._socket.writableNeedDrain || this._socket.destroyed) return undefined;
@@ -296,9 +302,13 @@ export class Connection extends SMTPConnection implements WireOwner {
   }
 
   /** RFC 5321 s4.5.3.2 bounds each wait, not the session; a client that trickles bytes would stay for ever. */
-  #end(): void {
-    if (this._upgrading) this.#tlsSocket?.destroy();
-    else this.#say(replies.sessionTooLong);
+  #startSessionTimer(ms: number): void {
+    this.#sessionTimer = setTimeout(() => {
+      if (this._upgrading) this.#tlsSocket?.destroy();
+      // A message that is being stored gets its reply first: without it the client would send it again.
+      else if (this.#stream?.isWaiting) this.#startSessionTimer(busyMs);
+      else this.#say(replies.sessionTooLong);
+    }, ms).unref();
   }
 
   get #stream(): WireStream | undefined {

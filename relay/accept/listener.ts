@@ -43,6 +43,8 @@ export class Listener extends SMTPServer {
     super({
       secure: config.protocol === 'SMTPS',
       logger: false,
+      // A client that has said all it wants to say still gets its replies.
+      allowHalfOpen: true,
       disableReverseLookup: true,
       useProxy: false,
       useXClient: false,

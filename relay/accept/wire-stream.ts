@@ -27,6 +27,8 @@ export interface WireOwner {
   /** CRLF.CRLF, or the last octet of a chunk. */
   onContentEnd(): Promise<void> | undefined;
   onNearMiss(): void;
+  /** The client closed its side, and all it sent is dealt with. */
+  onClientEnd(): void;
   /** All that has arrived is dealt with, or another session is due: replies should go out. */
   onPause(): Promise<void> | undefined;
 }
@@ -78,6 +80,7 @@ export class WireStream extends SMTPStream {
   /** The client closed its side: a line that was not ended is no command. */
   override _flushData(): void {
     this.#partial = undefined;
+    if (!this.isClosed) this.#owner.onClientEnd();
   }
 
   #run(next: () => void): void {

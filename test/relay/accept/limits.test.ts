@@ -90,17 +90,21 @@ test('a session ends after too many errors, too many commands, or too much time'
   });
 });
 
-test('the session timer does not cut a message that the queue is still storing', async () => {
-  const stored = Promise.withResolvers<void>();
-  await using accept = await startAccept({ limits: { idleTimeoutSeconds: 1 }, submit: () => stored.promise });
-  using client = await Dialogue.open(accept.port());
-  await client.begin();
-  client.send(`${header}\r\n.\r\n`);
-  using witness = await Dialogue.open(accept.port());
-  // Opened later, so that its time-out comes after the first one's would have come.
-  assert.match(await witness.untilClosed(), /^421 /);
-  stored.resolve();
-  assert.match(await client.reply(), /^250 2\.0\.0 queued/);
+test('no limit of time cuts a message that the queue is still storing', async t => {
+  for (const limits of [{ idleTimeoutSeconds: 1 }, { sessionTimeoutSeconds: 1 }]) {
+    await t.test(Object.keys(limits).join(), async () => {
+      const stored = Promise.withResolvers<void>();
+      await using accept = await startAccept({ limits, submit: () => stored.promise });
+      using client = await Dialogue.open(accept.port());
+      await client.begin();
+      client.send(`${header}\r\n.\r\n`);
+      using witness = await Dialogue.open(accept.port());
+      // Opened later, so that its time is over after the first one's would have been.
+      assert.match(await witness.untilClosed(), /^421 /);
+      stored.resolve();
+      assert.match(await client.reply(), /^250 2\.0\.0 queued/);
+    });
+  }
 });
 
 test('a client that does not read its replies is not read from', async () => {
