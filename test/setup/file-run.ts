@@ -42,11 +42,13 @@ export async function runTestFile({ root, file, limitMs }: FileRun): Promise<Fil
   const started = performance.now();
   const reporter = `--test-reporter=${new URL('reporter.ts', import.meta.url).href}`;
   // A group of its own, so that whatever the file leaves behind can be named by one id and nothing else is hit.
+  // NODE_TEST_CONTEXT is there when a test runs us, and would make the file's own report one for that test's runner.
+  const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
   const child = spawn(process.execPath, [reporter, `--test-reporter-destination=${report}`, file], {
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, TMPDIR: folder },
+    env: { ...environment, TMPDIR: folder },
   });
   running.set(child, folder);
   const output = tail(child);
