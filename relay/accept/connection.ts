@@ -8,31 +8,17 @@
  * Replies to pipelined commands go out together (RFC 2920 s3.2). A client that does not read them is not read from.
  */
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import type { SMTPServer } from 'smtp-server/lib/smtp-server.js';
-import type { ListenerConfig } from '../config.ts';
+import type { LimitsConfig } from '../config.ts';
 import { QueueFullError } from '../queue/queue.ts';
-import { formatReply } from '../smtp/reply.ts';
 import type { Chunk } from './bdat.ts';
-import type { SessionDependencies } from './dependencies.ts';
+import type { Client, ConnectionDependencies } from './dependencies.ts';
 import { Incoming } from './incoming.ts';
 import { interpret, type Step } from './interpret.ts';
 import { type Answer, chunkReceived, greeting, replies } from './replies.ts';
-import { Session } from './session.ts';
+import { Session, tlsInfoOf } from './session.ts';
 import { type LineFault, type WireOwner, WireStream } from './wire-stream.ts';
-
-export interface Client {
-  readonly id: string;
-  readonly socket: Socket;
-  readonly address: string;
-  readonly port: number;
-}
-
-export interface ConnectionDependencies extends SessionDependencies {
-  readonly listener: ListenerConfig;
-  readonly onClosed: (connection: Connection) => void;
-}
 
 const longestTimerMs = 2 ** 31 - 1;
 /** A handshake after STARTTLS that takes longer is not one. */
@@ -57,7 +43,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     super(server, client.socket, { id: client.id, remoteAddress: client.address, remotePort: client.port });
     this.#deps = deps;
     this.#session = new Session(deps, { id: client.id, listener: deps.listener, remoteAddress: client.address });
-    this.#readTls();
+    this.#session.tls = tlsInfoOf(this._socket);
   }
 
   /** The package greets after 100 ms. Bytes that are here already come in the poll phase between two checks (RFC 5321 s4.3.1). */
@@ -222,16 +208,8 @@ export class Connection extends SMTPConnection implements WireOwner {
 
   #secured(): void {
     clearTimeout(this.#handshakeTimer);
-    this.#readTls();
+    this.#session.tls = tlsInfoOf(this._socket);
     this.#leaveIfDraining();
-  }
-
-  #readTls(): void {
-    if (!(this._socket instanceof TLSSocket)) return;
-    this.#session.tls = {
-      version: this._socket.getProtocol() ?? 'unknown',
-      cipher: this._socket.getCipher().standardName,
-    };
   }
 
   // Replies
@@ -275,18 +253,10 @@ export class Connection extends SMTPConnection implements WireOwner {
   #say(answer: Answer): void {
     if (this._closing || this._closed || this._upgrading) return;
     this.#out += answer.wire;
-    if (answer.reason !== undefined) this.#countRefusal(answer, answer.reason);
+    if (answer.reason !== undefined) this.#session.recordRefusal(answer, answer.reason);
     if (!answer.close) return;
     this.#flush();
     this.close();
-  }
-
-  #countRefusal(answer: Answer, reason: NonNullable<Answer['reason']>): void {
-    this.#deps.metrics.postroad_accept_refusals_total.inc({ reason });
-    this.#deps.log.info(
-      { session: this.id, client: this.remoteAddress, reason, reply: formatReply(answer) },
-      'refused',
-    );
   }
 
   #flush(): void {
@@ -315,7 +285,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     return this._parser instanceof WireStream ? this._parser : undefined;
   }
 
-  get #limits(): ReturnType<SessionDependencies['state']>['config']['limits'] {
+  get #limits(): LimitsConfig {
     return this.#deps.state().config.limits;
   }
 }

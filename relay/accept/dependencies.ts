@@ -1,10 +1,13 @@
+import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
+import type { ListenerConfig } from '../config.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { NewMessage, Spool } from '../queue/queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { RelayState } from '../state.ts';
 import type { Authenticator } from './authenticator.ts';
+import type { Connection } from './connection.ts';
 
 /** What the rest of the relay gives to this room. */
 export interface AcceptDependencies {
@@ -25,4 +28,18 @@ export interface AcceptDependencies {
 export interface SessionDependencies extends AcceptDependencies {
   readonly authenticator: Authenticator;
   readonly isDraining: () => boolean;
+}
+
+/** With what belongs to one connection. */
+export interface ConnectionDependencies extends SessionDependencies {
+  readonly listener: ListenerConfig;
+  readonly onClosed: (connection: Connection) => void;
+}
+
+/** Who is at the other end, as the PROXY header says where there is one. */
+export interface Client {
+  readonly id: string;
+  readonly socket: Socket;
+  readonly address: string;
+  readonly port: number;
 }

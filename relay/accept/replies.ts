@@ -53,7 +53,10 @@ export const challenge = (text: string, next: (line: string) => Answer | Promise
   ...ok(334, '', text),
   next,
 });
-export const queued = (id: string): Answer => ok(250, '2.0.0', `queued as ${id}`);
+export const queued = (id: string): Answer => {
+  const text = `queued as ${id}`;
+  return { code: 250, enhanced: '2.0.0', text, wire: `250 2.0.0 ${text}\r\n`, reason: undefined, close: false };
+};
 export const syntax = (usage: string): Answer => no(501, '5.5.4', `syntax: ${usage}`);
 export const badParameter = (text: string): Answer => no(501, '5.5.4', text);
 /** RFC 5321 s4.1.1.11. */

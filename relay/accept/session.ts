@@ -1,15 +1,26 @@
 /** What the server knows of one session, apart from its socket. */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { ListenerConfig } from '../config.ts';
+import type { RejectReason } from '../policy/decision.ts';
 import { type Identity, identifyNetwork } from '../policy/identity.ts';
 import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
+import { formatReply } from '../smtp/reply.ts';
 import type { SessionDependencies } from './dependencies.ts';
 import type { Incoming } from './incoming.ts';
+import type { Answer } from './replies.ts';
 
 export interface TlsInfo {
   /** `TLSv1.3` */
   readonly version: string;
   /** As IANA names it. */
   readonly cipher: string;
+}
+
+/** Undefined for a socket without TLS. */
+export function tlsInfoOf(socket: Socket): TlsInfo | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  return { version: socket.getProtocol() ?? 'unknown', cipher: socket.getCipher().standardName };
 }
 
 /** From MAIL to the reply to its data (RFC 5321 s3.3). */
@@ -62,6 +73,12 @@ export class Session {
     this.extended = false;
     this.authenticated = false;
     this.identity = this.#networkIdentity();
+  }
+
+  recordRefusal(answer: Answer, reason: RejectReason): void {
+    const { log, metrics } = this.deps;
+    metrics.postroad_accept_refusals_total.inc({ reason });
+    log.info({ session: this.id, client: this.remoteAddress, reason, reply: formatReply(answer) }, 'refused');
   }
 
   #networkIdentity(): Identity | undefined {
