@@ -131,9 +131,9 @@ export class Lane implements BudgetUser {
       const session = this.#takeIdle();
       if (session !== undefined) {
         this.#waiting.shift();
-        void this.#run(session, held);
+        this.#own(this.#run(session, held));
       } else if (this.#mayConnect()) {
-        void this.#connect();
+        this.#own(this.#connect());
       } else {
         break;
       }
@@ -196,6 +196,13 @@ export class Lane implements BudgetUser {
     if (this.#stopped) opened.quit();
     else this.#putAside(opened);
     this.pump();
+  }
+
+  /** What runs in a lane settles its own faults; one that comes here is a fault of the lane itself. */
+  #own(running: Promise<void>): void {
+    running.catch((cause: unknown) =>
+      this.#host.log.error({ err: cause, lane: this.key }, 'a lane failed unexpectedly'),
+    );
   }
 
   async #open(): Promise<SmtpSession | ConnectFailure> {

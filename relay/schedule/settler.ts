@@ -5,14 +5,14 @@
 import { buildDsn } from '../bounce/bounce.ts';
 import type { Clock } from '../clock.ts';
 import type { Attempt } from '../deliver/deliver.ts';
-import { type DeferReason, deferred, notTried, setBack } from '../deliver/outcome.ts';
+import { type DeferReason, deferReasons, deferred, failReasons, notTried, setBack } from '../deliver/outcome.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { LeaseLostError, type NewMessage, type Outcome, type Queue } from '../queue/queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { RelayState } from '../state.ts';
 import type { Held, HeldClaims } from './held.ts';
-import { type Notice, type Plan, planSettlement } from './settlement.ts';
+import { type Notice, type Plan, type PlanInput, planSettlement } from './settlement.ts';
 
 export interface SettlerDeps {
   readonly state: () => Pick<RelayState, 'config'>;
@@ -28,37 +28,35 @@ export interface SettlerDeps {
   readonly onDue: (timeMs: number) => void;
 }
 
+type PlanExtras = Pick<PlanInput, 'remoteMta' | 'restUntilMs'>;
+
 const firstRetryMs = 100;
 const maxRetryMs = 5000;
 
 export class Settler {
   readonly #deps: SettlerDeps;
-  readonly #underway = new Set<Promise<void>>();
   readonly #attempts = new Map<string, { inc(value?: number): void }>();
 
   constructor(deps: SettlerDeps) {
     this.#deps = deps;
+    const attempts = deps.metrics.postroad_deliver_attempts_total;
+    attempts.inc({ outcome: 'Delivered', reason: 'Accepted' }, 0);
+    for (const reason of Object.keys(deferReasons)) attempts.inc({ outcome: 'Deferred', reason }, 0);
+    for (const reason of Object.keys(failReasons)) attempts.inc({ outcome: 'Failed', reason }, 0);
   }
 
   settle(held: Held, attempt: Attempt, remoteMta: string | undefined): void {
-    const plan = this.#plan(held, attempt, remoteMta === undefined ? {} : { remoteMta });
-    this.#count(plan.outcomes);
-    this.#start(held, plan);
+    void this.#finish(held, attempt, remoteMta === undefined ? {} : { remoteMta });
   }
 
   /** Back to the queue untried, due at that time. */
   release(held: Held, reason: DeferReason, untilMs: number): void {
     const results = held.claim.recipients.map(({ index }) => setBack(index, notTried(reason)));
     const attempt = { results, stale: false, closing: false, detail: undefined };
-    this.#start(held, this.#plan(held, attempt, { restUntilMs: untilMs }));
+    void this.#finish(held, attempt, { restUntilMs: untilMs });
   }
 
-  /** When all that was begun is done. */
-  async idle(): Promise<void> {
-    while (this.#underway.size > 0) await Promise.all(this.#underway);
-  }
-
-  #plan(held: Held, { results }: Attempt, more: { remoteMta?: string; restUntilMs?: number }): Plan {
+  #plan(held: Held, { results }: Attempt, more: PlanExtras): Plan {
     const { state, clock, random } = this.#deps;
     return planSettlement({
       claim: held.claim,
@@ -70,16 +68,14 @@ export class Settler {
     });
   }
 
-  #start(held: Held, plan: Plan): void {
-    const running: Promise<void> = this.#finish(held, plan).finally(() => this.#underway.delete(running));
-    this.#underway.add(running);
-  }
-
-  async #finish(held: Held, plan: Plan): Promise<void> {
+  /** Never rejects: whatever goes wrong, the claim is let go of, and its lease runs out. */
+  async #finish(held: Held, attempt: Attempt, more: PlanExtras): Promise<void> {
     const { claim } = held;
     try {
+      const plan = this.#plan(held, attempt, more);
+      this.#count(plan.outcomes);
       const { outcomes, messages } =
-        plan.notices.length === 0 ? { ...plan, messages: [] } : await this.#withDsns(held, plan);
+        plan.notices.length === 0 ? { outcomes: plan.outcomes, messages: [] } : await this.#withDsns(held, plan);
       await this.#settleWithPatience(held, outcomes, messages);
       this.#afterwards(outcomes, messages, plan.notices);
     } catch (cause) {

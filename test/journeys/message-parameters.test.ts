@@ -111,9 +111,7 @@ for (const smuggled of ['a\n.\nMAIL FROM:<x>\r\n', 'a\r.\r\n', '\r\n.\n', '\n.\r
       await using set = await startWithMx({ extensions, config: { retry: { initialDelaySeconds: 600 } } });
       await set.delivery.submit({ to: ['alice@dest.test'], content: smuggled });
       await set.delivery.settled({ accepted: 1, failed: 0, depth: 1 });
-      while (Object.keys(await set.delivery.attempts()).length === 0)
-        await new Promise<void>(resolve => setImmediate(resolve));
-      assert.deepEqual(await set.delivery.attempts(), { 'Deferred MessageUnsafe': 1 });
+      assert.deepEqual(await set.delivery.attempted(), { 'Deferred MessageUnsafe': 1 });
       assert.equal(set.mx.messages.length, 0);
       assert.equal(Buffer.concat([...set.mx.received]).includes(smuggled), false);
     });

@@ -55,6 +55,8 @@ export interface Delivery extends AsyncDisposable {
   settled(expected: Partial<QueueStats['totals']> & { readonly depth?: number }): Promise<QueueStats>;
   /** Attempts counted so far, by `outcome reason`. */
   attempts(): Promise<Record<string, number>>;
+  /** The same, once there is at least one. */
+  attempted(): Promise<Record<string, number>>;
 }
 
 const inlineBytes = 256 * 1024;
@@ -126,6 +128,13 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
     };
   }
 
+  async function attempts(): Promise<Record<string, number>> {
+    const { values } = await metrics.postroad_deliver_attempts_total.get();
+    return Object.fromEntries(
+      values.filter(({ value }) => value > 0).map(({ labels, value }) => [`${labels.outcome} ${labels.reason}`, value]),
+    );
+  }
+
   async function entries(): Promise<readonly QueueEntry[]> {
     return (await queue.list({}, { limit: 1000 })).items;
   }
@@ -164,14 +173,12 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
         throw new Error(`unaccounted: ${JSON.stringify(stats)}`);
       return stats;
     },
-    async attempts() {
-      const { values } = await metrics.postroad_deliver_attempts_total.get();
-      return Object.fromEntries(
-        values
-          .filter(({ value }) => value > 0)
-          .map(({ labels, value }) => [`${labels.outcome} ${labels.reason}`, value]),
-      );
-    },
+    attempts,
+    attempted: async () =>
+      await waitUntil('an attempt', async () => {
+        const counted = await attempts();
+        return Object.keys(counted).length > 0 ? counted : undefined;
+      }),
     async [Symbol.asyncDispose]() {
       await scheduler.stop(0);
       await queue.close();

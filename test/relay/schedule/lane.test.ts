@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ConnectFailure } from '../../../relay/deliver/connect.ts';
+import { deferred } from '../../../relay/deliver/outcome.ts';
+import { createLog } from '../../../relay/log.ts';
+import type { Claim } from '../../../relay/queue/queue.ts';
+import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
+import { ConnectionBudget } from '../../../relay/schedule/connection-budget.ts';
+import type { Held } from '../../../relay/schedule/held.ts';
+import { Lane, type LaneHost, type LaneRoute } from '../../../relay/schedule/lane.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+function held(id: string, destination = 'direct/dest.test'): Held {
+  const claim: Claim = {
+    token: id,
+    message: {
+      id,
+      sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
+      tenant: 't',
+      policy: null,
+      receivedTimeMs: 0,
+      expiryTimeMs: 1e15,
+    },
+    head: Buffer.alloc(0),
+    content: new MemoryContent(Buffer.alloc(0)),
+    destination,
+    recipients: [
+      {
+        index: 0,
+        forwardPath: 'a@dest.test',
+        domain: 'dest.test',
+        destination,
+        notify: [],
+        attempts: 0,
+        delayWarned: false,
+      },
+    ],
+    leaseExpiryTimeMs: 1e15,
+  };
+  return { claim, sizeBytes: 0, leaseExpiryTimeMs: 1e15, lost: false, retriedStale: false };
+}
+
+/** A next hop that takes no connection until it is told what to answer. */
+function deadLane(change: Partial<LaneRoute> = {}, maxWaiting = 10) {
+  const clock = new FakeClock(0);
+  const log: string[] = [];
+  const trials: ((failure: ConnectFailure) => void)[] = [];
+  const host: LaneHost = {
+    budget: new ConnectionBudget(() => 100),
+    log: createLog('silent'),
+    now: () => clock.now(),
+    limits: () => ({ maxConnections: 20, maxMessagesPerConnection: 100, idleConnectionMs: 1000, maxWaiting }),
+    restMs: failures => failures * 10_000,
+    settle: ({ claim }, { results: [result] }) =>
+      log.push(`settle ${claim.message.id} ${result?.result === 'Deferred' && result.attempted}`),
+    release: ({ claim }, reason) => log.push(`release ${claim.message.id} ${reason}`),
+    drop: ({ claim }) => log.push(`drop ${claim.message.id}`),
+    sendBack: ({ claim }, untilMs) => log.push(`sendBack ${claim.message.id} ${untilMs}`),
+    suspend: (destination, untilMs) => log.push(`suspend ${destination} ${untilMs}`),
+    onTransaction: () => undefined,
+    onConnection: tls => log.push(tls),
+  };
+  const route: LaneRoute = {
+    key: 'lane',
+    smartHost: false,
+    ownTls: false,
+    connect: () => new Promise(resolve => trials.push(resolve)),
+    ...change,
+  };
+  const lane = new Lane(route, host);
+  const fail = async (failure = deferred('ConnectFailed')) => {
+    for (const trial of trials.splice(0)) trial({ setback: failure, remoteMta: undefined, detail: '' });
+    await clock.advance(0);
+  };
+  return { lane, clock, log, trials, fail, host };
+}
+
+test('it opens as many connections as there are messages, up to its first limit', () => {
+  const { lane, trials } = deadLane();
+  for (let n = 0; n < 8; n++) lane.offer(held(`m${n}`));
+  assert.equal(trials.length, 5);
+});
+
+test('when there is no connection, one message is settled as tried and the others go back untried until the rest is over', async () => {
+  const { lane, log, fail } = deadLane();
+  for (const id of ['a', 'b', 'c']) lane.offer(held(id));
+  await fail();
+  assert.deepEqual(
+    log.filter(line => line.startsWith('settle')),
+    ['settle a true'],
+  );
+  assert.deepEqual(
+    log.filter(line => line.startsWith('sendBack')),
+    ['sendBack b 10000', 'sendBack c 10000'],
+  );
+  assert.equal(lane.resting, true);
+  assert.equal(lane.hasRoom, false);
+});
+
+test('while it rests nothing is tried; after it one connection finds out, and a second failure rests longer', async () => {
+  const { lane, clock, log, trials, fail } = deadLane();
+  lane.offer(held('a'));
+  await fail();
+  lane.offer(held('b'));
+  assert.equal(trials.length, 0);
+  assert.equal(log.at(-1), 'sendBack b 10000');
+  await clock.advance(10_000);
+  assert.equal(lane.hasRoom, true);
+  for (const id of ['c', 'd']) lane.offer(held(id));
+  assert.equal(trials.length, 1);
+  await fail();
+  assert.equal(log.at(-2), 'sendBack d 30000');
+  assert.equal(log.at(-1), 'settle c true');
+});
+
+test('trouble with TLS that only this policy asks for does not suspend the destination for others', async () => {
+  const { lane, log, fail } = deadLane({ ownTls: true });
+  for (const id of ['a', 'b']) lane.offer(held(id));
+  await fail(deferred('TlsFailed'));
+  assert.ok(log.includes('release b LaneBackedOff'));
+  assert.ok(!log.some(line => line.startsWith('sendBack')));
+});
+
+test('a full line suspends its destinations once, and lifts that when it is short again', async () => {
+  const { lane, log, fail } = deadLane({}, 10);
+  for (let n = 0; n < 14; n++) lane.offer(held(`m${n}`));
+  assert.deepEqual(
+    log.filter(line => line.startsWith('suspend')),
+    ['suspend direct/dest.test 30000'],
+  );
+  await fail();
+  lane.pump();
+  assert.equal(log.filter(line => line === 'suspend direct/dest.test 0').length, 1);
+});
+
+test('a message whose lease was lost while it waited is dropped, not sent', async () => {
+  const { lane, log, fail, clock } = deadLane();
+  const lost = held('lost');
+  lost.lost = true;
+  lane.offer(lost);
+  await fail();
+  await clock.advance(0);
+  assert.deepEqual(log, ['drop lost']);
+});
+
+test('a connect that throws is a fault of ours: deferred, and the lane goes on', async () => {
+  const { lane, log, clock } = deadLane({ connect: async () => await Promise.reject(new Error('bug')) });
+  lane.offer(held('a'));
+  await clock.advance(0);
+  assert.ok(log.includes('settle a true'));
+});
+
+test('after stop nothing is kept, and what comes later goes back at once', async () => {
+  const { lane, log, fail, host } = deadLane();
+  for (const id of ['a', 'b']) lane.offer(held(id));
+  lane.stop();
+  await fail();
+  lane.offer(held('c'));
+  assert.deepEqual(
+    log.filter(line => line !== 'failed'),
+    ['release a ShuttingDown', 'release b ShuttingDown', 'release c ShuttingDown'],
+  );
+  assert.equal(host.budget.open, 0);
+  assert.equal(lane.unused, true);
+});
