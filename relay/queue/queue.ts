@@ -37,7 +37,10 @@ export interface Content {
  * else in the store's own place, so that memory stays bounded however many arrive at once.
  */
 export interface Spool {
-  /** Returns a promise when the caller must wait before the next write. @throws QueueFullError, or the store's fault. */
+  /**
+   * The chunk is the spool's from now on. Returns a promise when the caller must wait before the next write.
+   * @throws QueueFullError, or the store's fault, at once or by the promise
+   */
   write(chunk: Buffer): Promise<void> | undefined;
   /** Ends the content. It is not durable yet: `enqueue` makes it so. */
   finish(): Promise<Content>;
@@ -176,7 +179,10 @@ export interface Queue {
   enqueue(message: NewMessage, options?: { readonly leaseMs: number }): Promise<Claim[]>;
   /** Due recipients; empty when nothing is due. */
   claim(request: ClaimRequest): Promise<Claim[]>;
-  /** When the next recipient of a destination that is not suspended falls due; undefined when none will. */
+  /**
+   * When a claim will next find something that it does not find now: a recipient falls due, a suspension ends, a lease runs
+   * out. A past time when it would find something already; undefined when nothing waits and nothing is leased.
+   */
   nextDueTimeMs(): Promise<number | undefined>;
   /** No claims of this destination before `untilMs`; 0 lifts it. Not durable: it is advice from the lanes. */
   suspend(destination: string, untilMs: number): Promise<void>;

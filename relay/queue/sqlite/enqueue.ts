@@ -23,14 +23,12 @@ export function createEnqueue(db: DatabaseSync, memory: Memory, firstSeq: number
     const contentAt = at + headBytes;
     const head = bytes.subarray(at, contentAt);
     const content = file === null ? bytes.subarray(contentAt, contentAt + contentBytes) : null;
-    if (message.recipients.length === 0) {
-      throw new QueueStoreError('POSTROAD_QUEUE_REFUSED', 'A message without recipients cannot be queued.');
-    }
     seq += 1;
     insertMessage.run(seq, id, tenant, policy, received, expiry, sender, size, file, head, content);
   }
 
   return ({ message, tokens, leaseExpiry }, bytes, nowMs) => {
+    refuseWithoutRecipients(message);
     putMessage(message, bytes);
     const { id, tenant, received, recipients } = message;
     const state = tokens === undefined ? stateNumber.Waiting : stateNumber.Leased;
@@ -62,4 +60,10 @@ export function createEnqueue(db: DatabaseSync, memory: Memory, firstSeq: number
       });
     }
   };
+}
+
+/** Such a message would never be gone. To be asked before anything is written. @throws QueueStoreError */
+export function refuseWithoutRecipients({ recipients }: MessageRow): void {
+  if (recipients.length > 0) return;
+  throw new QueueStoreError('POSTROAD_QUEUE_REFUSED', 'A message without recipients cannot be queued.');
 }

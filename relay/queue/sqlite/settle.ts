@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Outcome } from '../queue.ts';
 import { LeaseLostError } from '../queue.ts';
-import type { Enqueue } from './enqueue.ts';
+import { type Enqueue, refuseWithoutRecipients } from './enqueue.ts';
 import type { Lease, Memory } from './memory.ts';
 import type { SettleOp } from './wire.ts';
 
@@ -42,6 +42,7 @@ export function createSettling(db: DatabaseSync, memory: Memory, enqueue: Enqueu
     settle({ token, id, outcomes, messages }, bytes, nowMs) {
       const lease = memory.leaseOf(token, id);
       const leased = unsettled(lease, outcomes);
+      for (const message of messages) refuseWithoutRecipients(message);
       let gone = false;
       for (const outcome of outcomes) gone = apply(lease, outcome) || gone;
       if (gone && anyLeft.get(id) === undefined) {

@@ -90,8 +90,12 @@ export function settling(suite: Suite): void {
       assert.ok(claim !== undefined);
       const outcomes: Outcome[] = [{ index: 0, result: 'Failed', reason: 'RemoteRejected' }];
       const before = await suite.queue.stats();
-      await assert.rejects(suite.queue.settle({ claim, outcomes, messages: [message(suite.clock, { id: known.id })] }));
-      assert.deepEqual(await suite.queue.stats(), before);
+      const wrong = [{ id: known.id }, { recipients: [] }];
+      for (const rest of wrong) {
+        const messages = [message(suite.clock, rest)];
+        await assert.rejects(suite.queue.settle({ claim, outcomes, messages }));
+        assert.deepEqual(await suite.queue.stats(), before);
+      }
       const dsn = message(suite.clock, { recipients: [to('a@shop.example')] });
       await suite.queue.settle({ claim, outcomes, messages: [dsn] });
       await suite.reopen();

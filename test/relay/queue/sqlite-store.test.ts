@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { openDatabase } from '../../../relay/queue/sqlite/database.ts';
 import { openVolumeQueue } from '../../../relay/queue/sqlite/store.ts';
 import { contentOf, deliver, everything, message, only, readAll, to } from './messages.ts';
 import { openSqlite, type SqliteHarness, smallWal } from './sqlite-harness.ts';
@@ -181,6 +182,16 @@ describe('The counters', () => {
 });
 
 describe('The write-ahead log', () => {
+  it('is synced at each commit, which kill -9 cannot show and power loss would', async () => {
+    const { db } = openDatabase(join(harness.dataDir, 'spool'), smallWal.walBytes);
+    const setting = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+    assert.deepEqual(
+      [setting('journal_mode'), setting('synchronous'), setting('locking_mode')],
+      ['wal', 2, 'exclusive'],
+    );
+    db.close();
+  });
+
   it('is as large after much mail as it was at the start, so that no commit appends to it', async () => {
     const wal = file('queue.db-wal');
     const before = (await stat(wal)).size;
@@ -196,6 +207,19 @@ describe('The write-ahead log', () => {
 });
 
 describe('A store that fails while it runs', () => {
+  it('does not leave anyone waiting when its thread dies', async () => {
+    const thread = Promise.withResolvers<Worker>();
+    process.once('worker', thread.resolve);
+    const fault = Promise.withResolvers<Error>();
+    const { queue, clock, end } = await openSqlite({ onFault: fault.resolve });
+    const outstanding = [queue.enqueue(message(clock)), queue.stats(), queue.probe()];
+    await (await thread.promise).terminate();
+    for (const { status } of await Promise.allSettled(outstanding)) assert.match(status, /fulfilled|rejected/);
+    assert.equal(((await fault.promise) as { code?: string }).code, 'POSTROAD_QUEUE_FAULT');
+    await assert.rejects(queue.stats(), { code: 'POSTROAD_QUEUE_FAULT' });
+    await end();
+  });
+
   it('rejects everything outstanding, tells its owner once, and refuses what comes later', async () => {
     // More than what is checked whole at start, with the damage where only a claim reads.
     const large = () => harness.queue.enqueue(message(harness.clock, { content: contentOf(Buffer.alloc(250_000)) }));
