@@ -59,6 +59,7 @@ export class Listener extends SMTPServer {
     this.#tls = tls;
     this.#proxies = parseNetworks(config);
     this.#applyLimits(limits);
+    this.server.on('drop', () => deps.metrics.postroad_accept_refusals_total.inc({ reason: 'TooManySessions' }));
     deps.metrics.postroad_accept_sessions_open.inc({ listener: config.name }, 0);
     deps.metrics.postroad_accept_messages_total.inc({ listener: config.name }, 0);
   }
@@ -174,8 +175,10 @@ export class Listener extends SMTPServer {
   }
 
   /** Failed handshakes, and what the kernel says of the listening socket. */
-  override _onError(error: Error): void {
-    this.#deps.log.debug({ listener: this.config.name, err: error }, 'connection failed before its session');
+  override _onError(error: NodeJS.ErrnoException): void {
+    const fields = { listener: this.config.name, err: error };
+    if (error.syscall === 'accept') this.#deps.log.warn(fields, 'connection could not be accepted');
+    else this.#deps.log.debug(fields, 'connection failed before its session');
   }
 
   #isDraining(): boolean {

@@ -61,7 +61,7 @@ export const syntax = (usage: string): Answer => no(501, '5.5.4', `syntax: ${usa
 export const badParameter = (text: string): Answer => no(501, '5.5.4', text);
 /** RFC 5321 s4.1.1.11. */
 export const unknownParameter = (keyword: string): Answer =>
-  no(555, '5.5.4', `parameter ${keyword} is not offered here`);
+  no(555, '5.5.4', `parameter ${keyword.slice(0, 40)} is not offered here`);
 /** RFC 3463 s3.2: 5.1.7 and 5.1.3 are the syntax of the sender's and of the recipient's address. */
 export const badAddress = (place: 'sender' | 'recipient'): Answer =>
   no(

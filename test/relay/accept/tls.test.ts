@@ -118,3 +118,21 @@ test('a client that speaks plain text to a TLS port, or goes away in its handsha
   using client = await Dialogue.connectTls(accept.port());
   assert.match(await client.reply(), /^220 /);
 });
+
+test('a client that comes back resumes its TLS session, until the certificate changes', async () => {
+  await using accept = await startAccept({ listeners: [{ protocol: 'SMTPS' }] });
+  const options = { port: accept.port(), host: '127.0.0.1', rejectUnauthorized: false };
+  const first = connectTls(options);
+  const [session] = (await once(first, 'session')) as [Buffer];
+  first.destroy();
+  const isResumed = async (): Promise<boolean> => {
+    const next = connectTls({ ...options, session });
+    await once(next, 'secureConnect');
+    const resumed = next.isSessionReused();
+    next.destroy();
+    return resumed;
+  };
+  assert.equal(await isResumed(), true);
+  accept.reload({ certificate: await makeCertificate('new.example.com') });
+  assert.equal(await isResumed(), false);
+});
