@@ -109,7 +109,9 @@ const labelSelector = object(
   'Labels of the namespaces that are meant. An empty selector means all of them.',
   {
     matchLabels: optional(
-      map('Labels that must all be there with these values.', string('Value.', { minLength: 0, maxLength: 63 }), 32),
+      map('Labels that must all be there with these values.', string('Value.', { minLength: 0, maxLength: 63 }), {
+        maxProperties: 32,
+      }),
     ),
     matchExpressions: optional(
       list(

@@ -77,6 +77,11 @@ const listener = object(
         message: `the port in the pod must not be ${httpPort}, where it serves HTTP: give another bindPort`,
         check: self => podPort(self) !== httpPort,
       },
+      {
+        rule: "self.name != 'http'",
+        message: 'name must not be http: the Service has a port of that name for HTTP',
+        check: self => self.name !== 'http',
+      },
     ],
   },
 );

@@ -10,15 +10,15 @@ import {
   secretRef,
   timeField,
 } from './common.ts';
+import { delivery, limits, retry } from './flow.ts';
 import type { Kind, KubernetesObject } from './kind.ts';
 import { listeners } from './listener.ts';
 import { cidrField, nameserver } from './network.ts';
+import { podTemplate } from './pod-template.ts';
 import { queue } from './queue.ts';
 import { route } from './route.ts';
-import { defaulted, integer, list, object, oneOf, optional, quantity, string, type TypeOf, union } from './schema.ts';
-import { quantityBetween } from './size.ts';
-
-const day = 86_400;
+import { autoscaling, shutdown } from './scaling.ts';
+import { defaulted, integer, list, object, oneOf, optional, string, type TypeOf, union } from './schema.ts';
 
 const tls = union(
   'Where the certificate of the listeners comes from.',
@@ -68,79 +68,18 @@ const clients = object('Who may send, beyond what DomainPolicies say about their
   ),
 });
 
-const retry = object(
-  'When a deferred message is tried again, and when it is given up.',
-  {
-    initialDelaySeconds: defaulted(integer('Wait before the second attempt; it then doubles.', 1, day), 60),
-    maxDelaySeconds: defaulted(integer('Longest wait between two attempts.', 1, 7 * day), 14_400),
-    messageLifetimeSeconds: defaulted(
-      integer('Age at which what is left is returned to its sender (RFC 5321 asks for at least 4 days).', 1, 60 * day),
-      432_000,
-    ),
-    delayWarningSeconds: defaulted(
-      integer('Age at which the sender is told of the delay; 0: never.', 0, 60 * day),
-      14_400,
-    ),
-  },
-  {
-    rules: [
-      {
-        rule: 'self.initialDelaySeconds <= self.maxDelaySeconds',
-        message: 'initialDelaySeconds must be at most maxDelaySeconds',
-        check: self => self.initialDelaySeconds <= self.maxDelaySeconds,
-      },
-      {
-        rule: 'self.delayWarningSeconds < self.messageLifetimeSeconds',
-        message: 'delayWarningSeconds must be less than messageLifetimeSeconds',
-        check: self => self.delayWarningSeconds < self.messageLifetimeSeconds,
-      },
-    ],
-  },
-);
-
-const limits = object(
-  'What one pod takes. Beyond: a temporary refusal (421 or 452), or 552 for a message that is too big.',
-  {
-    maxMessageSize: defaulted(
-      quantity('Largest message, announced as SIZE and enforced.', [quantityBetween('1Ki', '1Gi')]),
-      '25Mi',
-    ),
-    maxRecipients: defaulted(integer('Recipients of one message.', 1, 100_000), 1000),
-    maxSessions: defaulted(integer('Sessions at a time.', 1, 100_000), 10_000),
-    maxSessionsPerClient: defaulted(integer('Sessions at a time from one address.', 1, 100_000), 1000),
-    maxCommandsPerSession: defaulted(integer('Commands of one session.', 10, 100_000_000), 1_000_000),
-    maxErrorsPerSession: defaulted(integer('Refused commands, recipients and messages of one session.', 1, 10_000), 50),
-    maxLineLengthBytes: defaulted(
-      integer(
-        'Longest line of a message without its CRLF. RFC 5322 says 998; real mail has longer ones.',
-        998,
-        16_777_216,
-      ),
-      1_000_000,
-    ),
-    idleTimeoutSeconds: defaulted(integer('Silence of a client (RFC 5321 asks for at least 300).', 1, 3600), 300),
-    sessionTimeoutSeconds: defaulted(integer('Length of a session.', 1, day), 3600),
-    minFreeDisk: defaulted(
-      quantity('The queue takes no more when its disk has less room than this.', [quantityBetween('1Mi', '16Ti')]),
-      '256Mi',
-    ),
-  },
-);
-
-const delivery = object('How mail leaves.', {
-  maxConnections: defaulted(integer('Outgoing connections of one pod.', 1, 10_000), 200),
-  maxConnectionsPerLane: defaulted(integer('Of these, to the same next hop.', 1, 1000), 20),
-  maxMessagesPerConnection: defaulted(integer('Messages before a connection is closed.', 1, 100_000), 1000),
-  connectTimeoutSeconds: defaulted(integer('Wait for a connection.', 1, 600), 30),
-  commandTimeoutSeconds: defaulted(integer('Wait for each reply.', 1, 3600), 300),
-  idleConnectionSeconds: defaulted(integer('How long an idle connection is kept.', 1, 300), 10),
-  mxPort: defaulted(port('Port of MX hosts. Anything but 25 is for private networks and tests.'), 25),
-});
-
 const switchable = (description: string) => defaulted(oneOf(description, ['Enabled', 'Disabled']), 'Enabled');
 
-export const mailRelaySpec = object('What is asked for.', {
+const specFields = {
+  reconciliation: defaulted(
+    oneOf('Paused: nothing that belongs to this relay is changed, made or removed, whatever else this object says.', [
+      'Active',
+      'Paused',
+    ]),
+    'Active',
+  ),
   replicas: defaulted(integer('Pods; 0 parks the relay after its queue has drained.', 0, 64), 2),
+  autoscaling: optional(autoscaling),
   hostname: dnsNameField(
     'The name said in EHLO. For direct delivery it must resolve to the address mail leaves from, and back.',
   ),
@@ -177,6 +116,33 @@ export const mailRelaySpec = object('What is asked for.', {
     }),
     {},
   ),
+  networkPolicy: switchable(
+    'NetworkPolicy for the pods: everybody may reach the listeners, which ask who they are; HTTP (probes, metrics, captured mail) is for the operator and for Prometheus.',
+  ),
+  disruption: defaulted(
+    object('PodDisruptionBudget for the pods.', {
+      maxUnavailable: defaulted(integer('Pods that may be evicted at a time, when nodes are drained.', 1, 64), 1),
+    }),
+    {},
+  ),
+  shutdown: defaulted(shutdown, {}),
+  template: optional(podTemplate),
+};
+
+export const mailRelaySpec = object('What is asked for.', specFields, {
+  rules: [
+    {
+      rule: "!has(self.autoscaling) || self.queue.type == 'Redis'",
+      message: 'autoscaling must be left out where queue.type is Volume: a pod that goes would take its queue along',
+      check: ({ autoscaling: scaling, queue: { type } }) => scaling === undefined || type === 'Redis',
+    },
+    {
+      rule: '!has(self.autoscaling) || !has(self.template) || !has(self.template.resources) || (has(self.template.resources.requests) && has(self.template.resources.requests.cpu))',
+      message: 'template.resources.requests.cpu must be given where autoscaling is: utilization is a part of it',
+      check: ({ autoscaling: scaling, template }) =>
+        scaling === undefined || template?.resources === undefined || template.resources.requests?.cpu !== undefined,
+    },
+  ],
 });
 
 const count = (description: string) => optional(integer(description, 0, 2 ** 31 - 1));

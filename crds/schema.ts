@@ -125,8 +125,12 @@ const quantityPattern: Pattern = {
   means: 'a size such as 25Mi or 10Gi, without a fraction',
 };
 
-export function quantity(description: string, rules: readonly Rule<number | string>[]): Schema<number | string> {
-  return { ...required, kind: 'quantity', description, pattern: quantityPattern, maxLength: 17, rules };
+export function quantity(
+  description: string,
+  rules: readonly Rule<number | string>[],
+  pattern: Pattern = quantityPattern,
+): Schema<number | string> {
+  return { ...required, kind: 'quantity', description, pattern, maxLength: 17, rules };
 }
 
 interface ListOptions<T> {
@@ -141,12 +145,17 @@ export function list<T>(description: string, items: Schema<T>, options: ListOpti
   return { ...required, kind: 'list', description, items, keys: [], minItems: 0, ...options };
 }
 
+interface MapOptions<T> {
+  readonly maxProperties: number;
+  readonly rules?: readonly Rule<Readonly<Record<string, T>>>[];
+}
+
 export function map<T>(
   description: string,
   values: Schema<T>,
-  maxProperties: number,
+  options: MapOptions<T>,
 ): Schema<Readonly<Record<string, T>>> {
-  return { ...required, kind: 'map', description, values, maxProperties };
+  return { ...required, kind: 'map', description, values, ...options };
 }
 
 interface ObjectOptions<T> {

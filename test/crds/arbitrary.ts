@@ -5,6 +5,7 @@ import { validateNode } from '../../crds/validate.ts';
 
 const networks = ['10.0.0.0/8', '192.0.2.0/24', '127.0.0.1/32', '::1/128', '2001:db8::/32', 'fd00::/8'];
 const nameservers = ['192.0.2.53:53', '127.0.0.1:65535', '[2001:db8::53]:53', '[::1]:5353'];
+const cpus = [1, 2, '10m', '500m', '4'];
 const sizes = [1_048_576, '1Mi', '64Mi', '100M', '1G', '1Gi', '10Gi', '64Ti'];
 
 export function valuesOf(node: Node): fc.Arbitrary<unknown> {
@@ -18,7 +19,7 @@ function shapesOf(node: Node): fc.Arbitrary<unknown> {
     case 'integer':
       return fc.integer({ min: node.minimum, max: node.maximum });
     case 'quantity':
-      return fc.constantFrom(...sizes);
+      return fc.constantFrom(...(node.pattern.regex.includes('m?') ? cpus : sizes));
     case 'list':
       return listsOf(node);
     case 'map':

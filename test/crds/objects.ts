@@ -49,6 +49,10 @@ const withVolume = (fields: Fields): unknown =>
   mailRelay({ queue: { type: 'Volume', volume: { size: '10Gi', ...fields } } });
 const withListeners = (...listeners: readonly Fields[]): unknown => mailRelay({ listeners });
 const withDkim = (managed: Fields): unknown => domainPolicy({ dkim: { type: 'Managed', managed } });
+const autoscaling = { minReplicas: 2, maxReplicas: 8 };
+const onRedis = { queue: { type: 'Redis', redis } };
+const withTemplate = (template: Fields): unknown => mailRelay({ template });
+const withToleration = (toleration: Fields): unknown => withTemplate({ tolerations: [toleration] });
 const labelled = { matchLabels: { team: 'shop' } };
 
 export const acceptedObjects: readonly ObjectCase[] = [
@@ -185,6 +189,46 @@ export const acceptedObjects: readonly ObjectCase[] = [
     name: 'the same size written otherwise',
     object: withVolume({ size: 10_737_418_240, storageClassName: 'fast' }),
     previous: withVolume({ storageClassName: 'fast' }),
+  },
+  {
+    name: 'everything that concerns pods',
+    object: mailRelay({
+      reconciliation: 'Paused',
+      networkPolicy: 'Disabled',
+      disruption: { maxUnavailable: 2 },
+      shutdown: { gracePeriodSeconds: 120, drainTimeoutSeconds: 0 },
+      template: {
+        labels: { team: 'mail', 'example.com/tier': 'edge' },
+        annotations: { 'example.com/note': 'any text: at all' },
+        image: 'registry.example.com:5000/mail/postroad:0.1.0',
+        imagePullPolicy: 'IfNotPresent',
+        imagePullSecrets: [{ name: 'registry' }],
+        resources: { requests: { cpu: '500m', memory: '512Mi' }, limits: { cpu: 2, memory: '1Gi' } },
+        nodeSelector: { 'kubernetes.io/os': 'linux' },
+        tolerations: [
+          { key: 'mail', operator: 'Equal', value: 'only', effect: 'NoSchedule' },
+          { operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 60 },
+        ],
+        topologySpreadConstraints: [
+          { topologyKey: 'topology.kubernetes.io/zone', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' },
+        ],
+        priorityClassName: 'system-cluster-critical',
+      },
+    }),
+  },
+  {
+    name: 'an image by its digest',
+    object: withTemplate({ image: `registry.example.com/postroad@sha256:${'a'.repeat(64)}` }),
+  },
+  { name: 'requests alone', object: withTemplate({ resources: { requests: { cpu: 1, memory: '64Mi' } } }) },
+  { name: 'a relay on Redis that scales with its load', object: mailRelay({ ...onRedis, autoscaling }) },
+  {
+    name: 'as many pods at the least as at the most',
+    object: mailRelay({
+      ...onRedis,
+      autoscaling: { minReplicas: 3, maxReplicas: 3, targetCPUUtilizationPercent: 50 },
+      template: { resources: { requests: { cpu: '256' } } },
+    }),
   },
   {
     name: 'a change of everything but the queue',
@@ -504,6 +548,109 @@ export const refusedObjects: readonly RefusedCase[] = [
     name: 'a local part of 65 characters',
     object: domainPolicy({ bounces: { to: `${'a'.repeat(65)}@example.com` } }),
     faults: ['spec.bounces.to: must have at most 64 characters'],
+  },
+  {
+    name: 'a listener by the name of HTTP',
+    object: withListeners({ name: 'http', port: 25 }),
+    faults: ['spec.listeners[0]: name must not be http'],
+  },
+  {
+    name: 'autoscaling of volumes',
+    object: mailRelay({ autoscaling }),
+    faults: ['spec: autoscaling must be left out where queue.type is Volume'],
+  },
+  {
+    name: 'autoscaling upside down',
+    object: mailRelay({ ...onRedis, autoscaling: { minReplicas: 3, maxReplicas: 2 } }),
+    faults: ['spec.autoscaling: minReplicas must be at most maxReplicas'],
+  },
+  {
+    name: 'autoscaling by a part of nothing',
+    object: mailRelay({ ...onRedis, autoscaling, template: { resources: { limits: { memory: '1Gi' } } } }),
+    faults: ['spec: template.resources.requests.cpu must be given'],
+  },
+  {
+    name: 'no eviction at all',
+    object: mailRelay({ disruption: { maxUnavailable: 0 } }),
+    faults: ['spec.disruption.maxUnavailable: must be an integer from 1 to 64'],
+  },
+  {
+    name: 'a label of ours',
+    object: withTemplate({ labels: { 'app.kubernetes.io/name': 'other' } }),
+    faults: ['spec.template.labels: keys must not begin with app.kubernetes.io/'],
+  },
+  {
+    name: 'an annotation of ours',
+    object: withTemplate({ annotations: { 'postroad.dev/configuration-revision': '1' } }),
+    faults: ['spec.template.annotations: keys must not begin with'],
+  },
+  {
+    name: 'a label whose key is no name',
+    object: withTemplate({ labels: { 'a b': 'c' } }),
+    faults: ['spec.template.labels: each key must be a name'],
+  },
+  {
+    name: 'a node label whose key is no name',
+    object: withTemplate({ nodeSelector: { '-': 'c' } }),
+    faults: ['spec.template.nodeSelector: each key must be a name'],
+  },
+  {
+    name: 'a label whose value is none',
+    object: withTemplate({ labels: { team: 'mail team' } }),
+    faults: ['spec.template.labels.team: must be letters, digits'],
+  },
+  {
+    name: 'an image with a space',
+    object: withTemplate({ image: 'postroad latest' }),
+    faults: ['spec.template.image: must be an image'],
+  },
+  {
+    name: 'half a millicore',
+    object: withTemplate({ resources: { requests: { cpu: '0.5m' } } }),
+    faults: ['spec.template.resources.requests.cpu: must be a number of CPUs'],
+  },
+  {
+    name: 'too little CPU',
+    object: withTemplate({ resources: { limits: { cpu: '9m' } } }),
+    faults: ['spec.template.resources.limits.cpu: must be CPUs of 10m to 256'],
+  },
+  {
+    name: 'too little memory',
+    object: withTemplate({ resources: { limits: { memory: '63Mi' } } }),
+    faults: ['spec.template.resources.limits.memory: must be a size of 64Mi to 4Ti'],
+  },
+  {
+    name: 'requests above the limits',
+    object: withTemplate({ resources: { requests: { cpu: 2, memory: '2Gi' }, limits: { cpu: '1', memory: '1Gi' } } }),
+    faults: [
+      'spec.template.resources: requests.cpu must be at most',
+      'spec.template.resources: requests.memory must be at most',
+    ],
+  },
+  {
+    name: 'a taint that exists with a value',
+    object: withToleration({ key: 'a', operator: 'Exists', value: 'b' }),
+    faults: ['spec.template.tolerations[0]: value must be left out'],
+  },
+  {
+    name: 'a taint without a key that is equal',
+    object: withToleration({ operator: 'Equal', value: 'b' }),
+    faults: ['spec.template.tolerations[0]: value must be left out where operator is Exists, and key be given'],
+  },
+  {
+    name: 'a time for a taint that has none',
+    object: withToleration({ key: 'a', operator: 'Exists', effect: 'NoSchedule', tolerationSeconds: 1 }),
+    faults: ['spec.template.tolerations[0]: tolerationSeconds must be left out'],
+  },
+  {
+    name: 'spread twice by one label',
+    object: withTemplate({
+      topologySpreadConstraints: [
+        { topologyKey: 'zone', maxSkew: 1, whenUnsatisfiable: 'ScheduleAnyway' },
+        { topologyKey: 'zone', maxSkew: 2, whenUnsatisfiable: 'ScheduleAnyway' },
+      ],
+    }),
+    faults: ['spec.template.topologySpreadConstraints[1]: must be unique'],
   },
   {
     name: 'another type of queue',
