@@ -13,9 +13,9 @@ export const rejectReasons = {
     'No DomainPolicy attached to this relay covers the domain. Its owner must write one, or the relay must let it attach.',
   SenderNotAllowed:
     'A DomainPolicy covers the domain of the reverse-path, but does not admit this sender. Its owner can add it to senders.',
-  FromNotAllowed: 'The same for the domain of the From field.',
+  FromNotAllowed: 'The same for a domain of the From field, or of the Sender field where there is one.',
   MalformedFrom:
-    'The From field is missing, repeated or not an address list by RFC 5322; receivers could read another author than we checked.',
+    'The From field is missing, or it or the Sender field is repeated or no address list by RFC 5322; receivers could read another author than we checked.',
   MalformedPath: 'The address in MAIL or RCPT is no mailbox by RFC 5321.',
   NoRoute: 'No route leads to the recipient.',
   AuthenticationFailed:

@@ -7,8 +7,9 @@ import { checkSenderDomain } from './sender.ts';
 import type { PolicySnapshot } from './snapshot.ts';
 
 /**
- * The header's From field, which is what readers see. Every author's domain must be covered by a policy that admits the
- * identity; the first author's policy owns and signs the message. A field that two receivers could read differently is refused.
+ * The header's From field, and its Sender field where there is one: what readers see. The domain of every author, and of the
+ * sender, must be covered by a policy that admits the identity; the first author's policy owns and signs the message. A field
+ * that two receivers could read differently is refused.
  */
 export function checkFrom(snapshot: PolicySnapshot, identity: Identity, headerBlock: Buffer): Decision<PolicyConfig> {
   const from = parseFromHeader(headerBlock);
@@ -16,17 +17,11 @@ export function checkFrom(snapshot: PolicySnapshot, identity: Identity, headerBl
     // RFC 3463 s3.7: 5.6.0, other or undefined media error.
     return { accept: false, reason: 'MalformedFrom', reply: reply(550, '5.6.0', from.fault) };
   }
-  let owner: PolicyConfig | undefined;
-  for (const { domain } of from.authors) {
-    const decision = checkSenderDomain(snapshot, {
-      identity,
-      domain,
-      place: 'From field',
-      refusal: 'FromNotAllowed',
-    });
-    if (!decision.accept) return decision;
-    owner ??= decision.value;
-  }
+  const decisions = [
+    ...from.authors.map(({ domain }) => ({ domain, place: 'From field' })),
+    ...(from.sender === undefined ? [] : [{ domain: from.sender.domain, place: 'Sender field' }]),
+  ].map(claim => checkSenderDomain(snapshot, { identity, ...claim, refusal: 'FromNotAllowed' }));
+  const [owner] = decisions;
   if (owner === undefined) throw new Error('a From field without authors was taken as valid');
-  return { accept: true, value: owner };
+  return decisions.find(decision => !decision.accept) ?? owner;
 }

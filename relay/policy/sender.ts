@@ -1,5 +1,5 @@
 /**
- * May this identity send as this domain? One question, asked twice: for the reverse-path and for the From field.
+ * May this identity send as this domain? One question, asked for the reverse-path, the From field and the Sender field.
  *
  * The reply is the same whether the domain has no policy or one that does not admit the identity, so that a tenant cannot
  * probe which domains others have policies for; `reason`, which only the relay's owner sees, tells them apart.
@@ -14,7 +14,7 @@ export interface SenderRequest {
   readonly identity: Identity;
   /** Normal form. */
   readonly domain: string;
-  /** How the refusal names the place: `reverse-path` or `From field`. */
+  /** How the refusal names the place: `reverse-path`, `From field` or `Sender field`. */
   readonly place: string;
   readonly refusal: RejectReason;
 }

@@ -1,54 +1,72 @@
 /**
- * The From field (RFC 5322 s3.6.2): whose message this claims to be.
+ * The From and Sender fields (RFC 5322 s3.6.2): whose message this claims to be, and who claims to have sent it for them.
  *
  * This decides who may send as whom, so it is deliberately not a lenient parser: wherever two receivers could take
  * different addresses from the same bytes, one of them sees an address that nobody checked. Whatever is not plainly one
  * field with plainly one or more mailboxes is refused with a sentence that tells the client what to change.
  */
 import { isUtf8 } from 'node:buffer';
-import { parseMailboxes } from './mailbox-list.ts';
+import { type Mailboxes, parseMailboxes } from './mailbox-list.ts';
 import { headerFields } from './message.ts';
 import type { Path } from './path.ts';
 
 export type FromField =
-  | { readonly ok: true; readonly authors: readonly Path[] }
+  | { readonly ok: true; readonly authors: readonly Path[]; readonly sender: Path | undefined }
   | { readonly ok: false; readonly fault: string };
 
 const maxFieldBytes = 16 * 1024;
+const colon = 0x3a;
+const titles: ReadonlyMap<string, string> = new Map([
+  ['from', 'From'],
+  ['sender', 'Sender'],
+]);
 
 /** `block`: the header with or without its blank line. */
 export function parseFromHeader(block: Buffer): FromField {
   if (!isCleanHeader(block)) return refuse('the header holds a NUL, or a CR or LF that does not end a line');
-  let from: Buffer | undefined;
+  const found = new Map<string, Buffer>();
   let line = 0;
   for (const { name, raw } of headerFields(block)) {
     line += 1;
     // Some receivers end the header here, some skip the line, some take it as part of the field above.
     if (name === '') return refuse(`header field ${line} has no name and colon`);
-    if (name !== 'from') continue;
-    // RFC 5322 s3.6: exactly one. Receivers differ on whether the first or the last counts.
-    if (from !== undefined) return refuse('there is more than one From field');
-    from = raw;
+    const title = titles.get(name);
+    if (title === undefined) continue;
+    // RFC 5322 s3.6: at most one. Receivers differ on whether the first or the last counts.
+    if (found.has(title)) return refuse(`there is more than one ${title} field`);
+    found.set(title, raw);
   }
-  return from === undefined ? refuse('there is no From field') : parseFromField(from);
+  const from = found.get('From');
+  if (from === undefined) return refuse('there is no From field');
+  const authors = parseField('From', from);
+  if (!authors.ok) return authors;
+  const sender = parseSender(found.get('Sender'));
+  return sender.ok ? { ok: true, authors: authors.mailboxes, sender: sender.mailboxes[0] } : sender;
 }
 
-/** `raw`: one From field with its name, its folds and its CRLF. */
-export function parseFromField(raw: Buffer): FromField {
-  if (raw.length > maxFieldBytes) return refuse(`the From field is longer than ${maxFieldBytes} bytes`);
-  if (!/^from:$/i.test(raw.toString('latin1', 0, 5))) return refuse('white space before the colon of the From field');
-  const value = raw.subarray(5);
-  if (!isUtf8(value)) return refuse('the From field is not valid UTF-8');
+/** Some readers show it in front of From, as in "sender on behalf of author". */
+function parseSender(raw: Buffer | undefined): Mailboxes {
+  if (raw === undefined) return { ok: true, mailboxes: [] };
+  const parsed = parseField('Sender', raw);
+  return parsed.ok && parsed.mailboxes.length !== 1 ? refuse('the Sender field names more than one mailbox') : parsed;
+}
+
+/** `raw`: the field with its name, its folds and its CRLF. */
+function parseField(title: string, raw: Buffer): Mailboxes {
+  if (raw.length > maxFieldBytes) return refuse(`the ${title} field is longer than ${maxFieldBytes} bytes`);
+  if (raw[title.length] !== colon) return refuse(`white space before the colon of the ${title} field`);
+  const value = raw.subarray(title.length + 1);
+  if (!isUtf8(value)) return refuse(`the ${title} field is not valid UTF-8`);
   const text = value.toString().replace(/\r\n$/, '');
   // RFC 5322 s3.2.2: a fold holds more than white space. A line of white space ends the header for some receivers.
-  if (/\r\n[ \t]*(?:\r\n|$)/.test(text)) return refuse('a line of the From field is empty');
+  if (/\r\n[ \t]*(?:\r\n|$)/.test(text)) return refuse(`a line of the ${title} field is empty`);
   const unfolded = text.replaceAll('\r\n', '');
-  if (/[^\P{Cc}\t]/u.test(unfolded)) return refuse('the From field holds a control character');
+  if (/[^\P{Cc}\t]/u.test(unfolded)) return refuse(`the ${title} field holds a control character`);
   const parsed = parseMailboxes(unfolded);
-  return parsed.ok ? { ok: true, authors: parsed.mailboxes } : refuse(`the From field is not valid: ${parsed.fault}`);
+  return parsed.ok ? parsed : refuse(`the ${title} field is not valid: ${parsed.fault}`);
 }
 
-function refuse(fault: string): FromField {
+function refuse(fault: string): { readonly ok: false; readonly fault: string } {
   return { ok: false, fault };
 }
 
