@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setUpPackages } from '../../setup/packages.ts';
 import { type Case, cases, describe } from './cases.ts';
@@ -18,6 +19,8 @@ const { values } = parseArgs({
     relays: { type: 'string', default: 'postroad,postfix,haraka' },
     /** A folder: our relay writes CPU profiles there when it ends. */
     profile: { type: 'string' },
+    /** A folder with another state of our source, to run beside this one: what a change is worth. */
+    candidate: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
 });
@@ -35,8 +38,11 @@ function chosenCases(): readonly Case[] {
 }
 
 async function preparedRelays(): Promise<ContenderKind[]> {
-  const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  const kinds = [postroad(profile), postfix, haraka].filter(({ name }) => values.relays.split(',').includes(name));
+  const nodeOptions = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
+  const kinds = [postroad({ nodeOptions }), postfix, haraka].filter(({ name }) =>
+    values.relays.split(',').includes(name),
+  );
+  if (values.candidate !== undefined) kinds.push(postroad({ name: 'candidate', root: resolve(values.candidate) }));
   const prepared: ContenderKind[] = [];
   for (const kind of kinds) {
     const version = await kind.prepare(say);

@@ -9,20 +9,30 @@ import { waitUntil } from '../../support/wait-until.ts';
 import { startZone, type Zone } from '../../support/zone.ts';
 import type { Contender, ContenderKind, Task } from './contender.ts';
 import { destinationAddress, destinationName } from './destinations.ts';
+import { threadCpuSeconds } from './usage.ts';
 
-const main = new URL('../../../relay/main.ts', import.meta.url).pathname;
+const here = new URL('../../..', import.meta.url).pathname;
 const stopLimitMs = 40_000;
 
-/** `nodeOptions` come before the entry: such as those of a profile. */
-export function postroad(nodeOptions: readonly string[] = []): ContenderKind {
+export interface PostroadOptions {
+  readonly name?: string;
+  /** Where the source is: another tree is a candidate to compare with. */
+  readonly root?: string;
+  /** Before the entry: such as those of a profile. */
+  readonly nodeOptions?: readonly string[];
+}
+
+type Program = Required<PostroadOptions>;
+
+export function postroad({ name = 'postroad', root = here, nodeOptions = [] }: PostroadOptions = {}): ContenderKind {
   return {
-    name: 'postroad',
-    prepare: async () => `Postroad on Node ${process.version}`,
-    start: task => start(task, nodeOptions),
+    name,
+    prepare: async () => `${root} on Node ${process.version}`,
+    start: task => start(task, { name, root, nodeOptions }),
   };
 }
 
-async function start(task: Task, nodeOptions: readonly string[]): Promise<Contender> {
+async function start(task: Task, { name, root, nodeOptions }: Program): Promise<Contender> {
   const zone = task.destinations > 1 ? await startZone(zoneTable(task.destinations)) : undefined;
   const configFile = join(task.folder, 'relay.json');
   await writeFile(configFile, JSON.stringify(config(task, zone)));
@@ -30,7 +40,7 @@ async function start(task: Task, nodeOptions: readonly string[]): Promise<Conten
   await mkdir(dataDir, { recursive: true });
   const logFile = join(task.folder, 'log');
   const log = await open(logFile, 'a');
-  const args = [...nodeOptions, main, '--config', configFile, '--data-dir', dataDir];
+  const args = [...nodeOptions, join(root, 'relay', 'main.ts'), '--config', configFile, '--data-dir', dataDir];
   const child = spawn(process.execPath, args, { stdio: ['ignore', log.fd, log.fd], cwd: task.folder });
   await log.close();
   const kill = (): void => void child.kill('SIGKILL');
@@ -63,10 +73,10 @@ async function start(task: Task, nodeOptions: readonly string[]): Promise<Conten
     const port = ready.listeners[0]?.port;
     if (port === undefined) throw new Error('no listener');
     return {
-      name: 'postroad',
+      name,
       port,
       pids: [pid],
-      remarks: () => remarks(ready.http.port),
+      remarks: remarksOf(pid, ready.http.port),
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {
@@ -103,8 +113,18 @@ function zoneTable(destinations: number): Parameters<typeof startZone>[0] {
   return Object.fromEntries(entries);
 }
 
-async function remarks(port: number): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(10_000) });
-  const lag = /^postroad_process_event_loop_lag_seconds (\S+)$/m.exec(await response.text())?.[1];
-  return lag === undefined ? '' : `event-loop lag p99 ${(Number(lag) * 1000).toFixed(1)} ms`;
+/** Event-loop lag, and which threads the processor time went to, since it was asked last. */
+function remarksOf(pid: number, port: number): () => Promise<string> {
+  let last: ReadonlyMap<string, number> = new Map();
+  return async () => {
+    const now = await threadCpuSeconds(pid);
+    const parts = [...now].map(([name, seconds]) => ({ name, seconds: seconds - (last.get(name) ?? 0) }));
+    last = now;
+    const threads = parts
+      .filter(({ seconds }) => seconds >= 0.05)
+      .map(({ name, seconds }) => `${name} ${seconds.toFixed(2)}`);
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(10_000) });
+    const lag = /^postroad_process_event_loop_lag_seconds (\S+)$/m.exec(await response.text())?.[1];
+    return `threads: ${threads.join(', ')}; event-loop lag p99 ${(Number(lag) * 1000).toFixed(1)} ms`;
+  };
 }

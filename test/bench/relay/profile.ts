@@ -1,6 +1,7 @@
 /**
  * Where a relay's time goes: CPU profiles (`--profile FOLDER`) summed up by room. A sample counts for the innermost frame of the
- * relay's own source on its stack, so that what a room asks of Node or of a package is the room's; idle time is left out.
+ * relay's own source on its stack, so that what a room asks of Node or of a package is the room's. Idle time is left out, and so is
+ * the start, up to the first sample in a room of `mailRooms`.
  *
  *   node test/bench/relay/profile.ts FOLDER
  */
@@ -28,7 +29,9 @@ interface Place {
 }
 
 const functionsShown = 45;
-const restingFunctions = new Set(['(idle)', '(program)', '(root)']);
+/** Not those of the start: the store's thread has no other. */
+const mailRooms = new Set(['deliver', 'queue/sqlite']);
+const restingFunctions = new Set(['(idle)', '(root)']);
 
 async function summarize(file: string): Promise<void> {
   const profile = JSON.parse(await readFile(file, 'utf8')) as Profile;
@@ -37,10 +40,12 @@ async function summarize(file: string): Promise<void> {
   const owners = new Map<string, number>();
   const selves = new Map<string, number>();
   let totalUs = 0;
+  let mailFlows = false;
   for (const [at, sample] of profile.samples.entries()) {
     const place = places.get(sample);
     const us = profile.timeDeltas[at] ?? 0;
-    if (place === undefined || restingFunctions.has(place.self)) continue;
+    mailFlows ||= mailRooms.has(place?.room ?? '');
+    if (!mailFlows || place === undefined || restingFunctions.has(place.self)) continue;
     totalUs += us;
     add(rooms, place.room, us);
     add(owners, place.owner, us);
@@ -75,6 +80,8 @@ function placeOf({ callFrame: { functionName, url, lineNumber } }: ProfileNode, 
   const own = /\/relay\/(?:([a-z-]+)\/)?(?:[a-z-]+\/)?([a-z-]+)\.ts$/.exec(url);
   const name = functionName === '' ? '(anonymous)' : functionName;
   const self = `${name} ${shortUrl(url)}${url === '' ? '' : `:${lineNumber + 1}`}`.trim();
+  // Native code outside any function: reading from sockets, polling, threads.
+  if (name === '(program)') return { room: '(reads, polls)', owner: name, self: name };
   if (name === '(garbage collector)') return { room: '(garbage collector)', owner: name, self: name };
   if (own !== null) return { room: roomOf(url, own[1]), owner: self, self };
   // Packages that run their own code between ours: what the library calls back is the library's until ours begins.

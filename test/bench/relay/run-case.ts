@@ -58,7 +58,10 @@ async function runPairs(
   { pairs, seconds, say }: CaseOptions,
 ): Promise<Map<string, Figures[]>> {
   const rates = new Map<string, number>();
-  for (const contender of contenders) rates.set(contender.name, await warmUp(one, contender, sink));
+  for (const contender of contenders) {
+    rates.set(contender.name, await warmUp(one, contender, sink));
+    await contender.remarks?.();
+  }
   const runs = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]));
   for (let pair = 1; pair <= pairs; pair++) {
     for (const contender of contenders) {

@@ -67,6 +67,19 @@ async function memoryOfOne(pid: number): Promise<Memory> {
   };
 }
 
+/** Processor time of a process's threads, by their name: those of one name are one kind. */
+export async function threadCpuSeconds(pid: number): Promise<ReadonlyMap<string, number>> {
+  const sums = new Map<string, number>();
+  for (const thread of await readdir(`/proc/${pid}/task`)) {
+    const text = await readIfThere(`/proc/${pid}/task/${thread}/stat`);
+    if (text === undefined) continue;
+    const name = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'));
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    sums.set(name, (sums.get(name) ?? 0) + (Number(fields[11]) + Number(fields[12])) / ticksPerSecond);
+  }
+  return sums;
+}
+
 /** Processor time that the whole machine has spent on anything. */
 export async function machineCpuSeconds(): Promise<number> {
   const [, , user, nice, system, , , irq, softirq] =
