@@ -2,11 +2,14 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
+/** A name may fill all of the 255 bytes that a file system allows it; nobody writes two such files of a folder at a time. */
+const longestName = 240;
+
 /** After it resolves the content survives a power cut; before, what was there does. */
 export async function writeAtomically(path: string, content: string | Buffer, mode = 0o600): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const temporary = join(folder, `.${basename(path)}.new`);
+  const temporary = join(folder, `.${basename(path).slice(0, longestName)}.new`);
   // What an interrupted run left behind may have another mode.
   await rm(temporary, { force: true });
   const file = await open(temporary, 'wx', mode);
@@ -38,6 +41,6 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-export function hasCode(error: unknown, code: string): boolean {
+function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }

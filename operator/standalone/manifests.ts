@@ -1,7 +1,8 @@
 /** A folder of YAML as a cluster: what `kubectl apply -f` would take, read whole, with every fault named by file, object and path. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Document, parseAllDocuments } from 'yaml';
+import { type Document, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
 import { group } from '../../crds/common.ts';
 import { isRecord } from '../../crds/validate.ts';
 import { type PostroadObject, validateObject } from '../../crds/validate-object.ts';
@@ -21,6 +22,9 @@ export interface Manifests {
 const mostFiles = 1000;
 const mostFileBytes = 1024 * 1024;
 const mostDocuments = 10_000;
+/** Nobody reads more at once, and a file can have one a byte. */
+const mostFaults = 200;
+const mostFaultsOfDocument = 20;
 
 /** @param previous finds the object before a change, for rules about what may change. */
 export async function readManifests(
@@ -36,18 +40,20 @@ export async function readManifests(
     await readOne(reading, folder, name);
     if (reading.documents > mostDocuments) break;
   }
+  const left = reading.faults.splice(mostFaults).length;
+  if (left > 0) reading.faults.push(`and ${left} more faults`);
   return reading;
 }
 
 async function readOne(reading: Reading, folder: string, name: string): Promise<void> {
-  const path = join(folder, name);
   try {
-    const info = await stat(path);
     // Opening a pipe would wait for its writer.
+    await using file = await open(join(folder, name), constants.O_RDONLY | constants.O_NONBLOCK);
+    const info = await file.stat();
     if (!info.isFile()) reading.faults.push(`${name}: must be a file`);
     else if (info.size > mostFileBytes)
       reading.faults.push(`${name}: must have at most ${mostFileBytes} bytes, not ${info.size}`);
-    else reading.add(name, new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)));
+    else reading.add(name, new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile()));
   } catch (error) {
     // Whatever a file does to the decoder or the parser, it is the file's fault, and the others are still read.
     reading.faults.push(`${name}: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
@@ -69,23 +75,24 @@ class Reading implements Manifests {
   }
 
   add(file: string, text: string): void {
-    const documents = parseAllDocuments(text, { uniqueKeys: true, strict: true });
+    const lines = new LineCounter();
+    // The parser's own ways to find keys given twice and to make errors pretty cost the square of their number.
+    const options = { uniqueKeys: false, prettyErrors: false, strict: true, lineCounter: lines };
+    const documents = parseAllDocuments(text, options);
     // An empty file is no list of documents but a marker with none in it.
     for (const document of [...documents]) {
       this.documents += 1;
       if (this.documents > mostDocuments) {
-        this.faults.push(`${file}: the folder must hold at most ${mostDocuments} objects`);
+        this.faults.unshift(`${file}: the folder must hold at most ${mostDocuments} objects`);
         return;
       }
-      this.#addDocument(file, document);
+      const faults = yamlFaults(document, lines);
+      if (faults.length === 0) this.#addDocument(file, document);
+      this.faults.push(...faults.map(fault => `${file}: ${fault}`));
     }
   }
 
   #addDocument(file: string, document: Document.Parsed): void {
-    if (document.errors.length > 0) {
-      this.faults.push(...document.errors.map(({ message }) => `${file}: ${message.split('\n')[0]}`));
-      return;
-    }
     // Aliases are counted, so that a few lines cannot unfold into gigabytes.
     const value: unknown = document.toJS({ maxAliasCount: 100 });
     if (value !== null) this.#addObject(file, value);
@@ -130,6 +137,31 @@ class Reading implements Manifests {
     this.#places.set(identity, file);
     return other === undefined;
   }
+}
+
+function yamlFaults(document: Document.Parsed, lines: LineCounter): string[] {
+  const errors = document.errors.map(({ message, pos: [at] }) => ({ message, at }));
+  return [...errors, ...repeatedKeys(document)].slice(0, mostFaultsOfDocument).map(({ message, at }) => {
+    const { line, col } = lines.linePos(at);
+    return `${message} at line ${line}, column ${col}`;
+  });
+}
+
+/** YAML 1.2.2 s3.2.1.1: keys are unique. Of two, which one counts would be chance. */
+function repeatedKeys(document: Document.Parsed): { readonly message: string; readonly at: number }[] {
+  const found: { message: string; at: number }[] = [];
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        const name = isScalar(key) ? String(key.value) : key;
+        if (seen.has(name))
+          found.push({ message: 'Map keys must be unique', at: isScalar(key) ? (key.range?.[0] ?? 0) : 0 });
+        seen.add(name);
+      }
+    },
+  });
+  return found;
 }
 
 function isOurs(apiVersion: string, kind: string): boolean {

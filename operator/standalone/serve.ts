@@ -52,12 +52,17 @@ export async function serve(options: ServeOptions): Promise<Service> {
     }
   }
 
+  let refused = false;
+
   async function onChange(): Promise<number> {
     try {
       const next = await controller.apply();
       if (next.changed) say(['The manifests changed; the relay takes this up:', ...describe(next)]);
+      else if (refused) say(['The manifests can be served again, and ask for what the relay runs already.']);
+      refused = false;
       return recheckMs;
     } catch (error) {
+      refused = true;
       const faults = error instanceof RefusedError ? error.faults : [messageOf(error)];
       say(['The manifests changed, and cannot be served; what was served before stays:', ...indent(faults)]);
       return error instanceof RefusedError ? recheckMs : retryMs;

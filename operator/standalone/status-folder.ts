@@ -1,7 +1,8 @@
 /** `<data-dir>/status`: what `kubectl get -o json` would show of each object. */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRecord } from '../../crds/validate.ts';
+import { kinds } from '../../crds/kinds.ts';
+import { isRecord, validateNode } from '../../crds/validate.ts';
 import type { PostroadObject } from '../../crds/validate-object.ts';
 import { readIfThere, writeAtomically } from './files.ts';
 
@@ -20,7 +21,7 @@ export async function openStatusFolder(folder: string): Promise<StatusFolder> {
     if (text !== undefined) texts.set(name, text);
   }
   return {
-    previous: object => statusIn(texts.get(fileNameOf(object))),
+    previous: object => statusIn(object, texts.get(fileNameOf(object))),
     async write(statuses) {
       for (const [object, status] of statuses) {
         const name = fileNameOf(object);
@@ -44,12 +45,17 @@ export function fileNameOf({ kind, metadata: { namespace, name } }: PostroadObje
   return `${kind.toLowerCase()}.${namespace}.${name}.json`;
 }
 
-/** A status is only an observation: one that cannot be read is as good as none. */
-function statusIn(text: string | undefined): unknown {
-  if (text === undefined) return undefined;
+/** A status is only an observation: one that cannot be read, or is none by its schema, is as good as none. */
+function statusIn({ kind }: PostroadObject, text: string | undefined): unknown {
+  const schema = kinds.find(one => one.kind === kind)?.status;
+  const status = parseObject(text ?? '')?.['status'];
+  return schema !== undefined && validateNode(schema, 'status', status).faults.length === 0 ? status : undefined;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) && isRecord(value['status']) ? value['status'] : undefined;
+    return isRecord(value) ? value : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

@@ -2,7 +2,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../relay/clock.ts';
-import { hasCode } from './files.ts';
 
 export interface WatchOptions {
   readonly folder: string;
@@ -65,7 +64,8 @@ async function describe(path: string): Promise<string> {
     const { ino, size, mtimeMs, ctimeMs } = await stat(path);
     return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return 'gone';
+    // Whatever is wrong with this one (it is gone, a link to itself, unreadable), changes of the others still count.
+    if (error instanceof Error) return `unreadable: ${error.message}`;
     throw error;
   }
 }

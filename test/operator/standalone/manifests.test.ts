@@ -160,7 +160,7 @@ describe('a hostile manifest', () => {
 
   it('of very many documents is not read to its end', { timeout: 60_000 }, async () => {
     const { faults } = await read({ 'a.yaml': 'a: 1\n---\n'.repeat(10_050) });
-    assert.match(faults.at(-1) ?? '', /must hold at most 10000 objects/);
+    assert.match(faults[0] ?? '', /must hold at most 10000 objects/);
   });
 
   it('that is a folder, a pipe or a link to nowhere is a fault, and the others are read', async () => {
