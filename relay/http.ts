@@ -29,12 +29,22 @@ export interface HttpDependencies {
 
 /** A probe that does not answer is a probe that failed: kubelet's own limit is 1 s by default. */
 const probeTimeoutMs = 5000;
+/** Clients that say nothing, or read nothing, give their connection back after this. */
+const idleTimeoutMs = 30_000;
+/** Prometheus, kubelet and a few people: beyond it somebody collects connections, of which SMTP needs its share. */
+const maxConnections = 1000;
 
 export async function startHttp(
   dependencies: HttpDependencies,
-  bind: { readonly address: string; readonly port: number },
+  bind: { readonly address: string; readonly port: number; readonly maxConnections?: number },
 ): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
-  const server = fastify({ bodyLimit: 1024, requestTimeout: 30_000, forceCloseConnections: true });
+  const server = fastify({
+    bodyLimit: 1024,
+    requestTimeout: 30_000,
+    connectionTimeout: idleTimeoutMs,
+    forceCloseConnections: true,
+  });
+  server.server.maxConnections = bind.maxConnections ?? maxConnections;
   server.setErrorHandler(async (error, request, answer) => {
     dependencies.log.error({ path: request.routeOptions.url ?? '', error: String(error) }, 'request failed');
     await answer.code(500).send({ error: 'internal error; the log has the cause' });

@@ -51,6 +51,9 @@ function stopOnSignals(relay: Relay): void {
   }
 }
 
+// Mail is for its owner's eyes, also in a data folder that was made for us and that others may enter.
+process.umask(0o077);
+
 // The queue holds all that was acknowledged, so after a fault nobody foresaw a new process is safer than this one.
 process.on('uncaughtException', leave);
 process.on('unhandledRejection', leave);

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { type CapturedMessage, type HttpDependencies, startHttp } from '../../relay/http.ts';
 import { createLog } from '../../relay/log.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 const hostile: CapturedMessage = {
   id: '01',
@@ -12,7 +15,10 @@ const hostile: CapturedMessage = {
   size: 10,
 };
 
-async function serve(changes: Partial<HttpDependencies> = {}): Promise<{ url: string } & AsyncDisposable> {
+async function serve(
+  changes: Partial<HttpDependencies> = {},
+  maxConnections = 1000,
+): Promise<{ url: string } & AsyncDisposable> {
   const server = await startHttp(
     {
       probe: async () => undefined,
@@ -25,7 +31,7 @@ async function serve(changes: Partial<HttpDependencies> = {}): Promise<{ url: st
       log: createLog('silent'),
       ...changes,
     },
-    { address: '127.0.0.1', port: 0 },
+    { address: '127.0.0.1', port: 0, maxConnections },
   );
   return { url: `http://127.0.0.1:${server.port}`, [Symbol.asyncDispose]: () => server.close() };
 }
@@ -63,4 +69,20 @@ test('gives a captured message raw, and never lets a browser run it', async () =
   assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
   assert.equal(await answer.text(), 'Subject: <b>x</b>\r\n\r\n');
   assert.equal((await fetch(`${http.url}/captured/02`)).status, 404);
+});
+
+test('takes a bounded number of connections, so that who collects them leaves SMTP its share', async () => {
+  await using http = await serve({}, 2);
+  const port = Number(new URL(http.url).port);
+  const held = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')];
+  try {
+    await Promise.all(held.map(socket => once(socket, 'connect')));
+    await assert.rejects(fetch(`${http.url}/healthz`));
+  } finally {
+    for (const socket of held) socket.destroy();
+  }
+  await waitUntil('a connection is free again', async () => {
+    const answer = await fetch(`${http.url}/healthz`).catch(() => undefined);
+    return answer?.status === 200;
+  });
 });
