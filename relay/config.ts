@@ -20,7 +20,7 @@ const smartHost = z.strictObject({
   tls: z.enum(['Disabled', 'Opportunistic', 'Required', 'Verified']),
   /** true: TLS from the first byte (port 465). */
   implicitTls: z.boolean().default(false),
-  /** Directory with the files `username` and `password`. */
+  /** Directory with the files `username` and `password`, or a file: a JSON object of the two. */
   credentialsDir: file.optional(),
   /** PEM bundle that replaces the system's roots. */
   caFile: file.optional(),
@@ -132,7 +132,7 @@ const relayConfig = z.strictObject({
   /** PEM files; required where any listener offers TLS. */
   tls: z.strictObject({ certificateFile: file, privateKeyFile: file }).optional(),
   clients: z.strictObject({
-    /** Directory: a file a user, its content the password, or an scrypt hash `$scrypt$…`. */
+    /** Directory: a file a user, its content the password, or an scrypt hash `$scrypt$…`. Or a file: a JSON object of the same. */
     usersDir: file.optional(),
     trustedNetworks: z.array(z.string()).max(64).default([]),
   }),

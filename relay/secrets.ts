@@ -1,6 +1,6 @@
 /** Everything secret that a configuration names by file, read together, so that a reload changes all of it or nothing (G5). */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { RelayConfig, RouteConfig } from './config.ts';
@@ -22,7 +22,7 @@ export async function loadSecrets(config: RelayConfig): Promise<Secrets> {
   const smartHosts = [config.route, ...config.policies.map(policy => policy.route)].flatMap(smartHostOf);
   const [tls, users, dkimKeys, credentials, trustAnchors] = await Promise.all([
     loadTls(config),
-    config.clients.usersDir === undefined ? new Map<string, string>() : loadDirectory(config.clients.usersDir),
+    config.clients.usersDir === undefined ? new Map<string, string>() : loadEntries(config.clients.usersDir),
     loadEach(
       config.policies.flatMap(policy => policy.dkim.map(key => key.privateKeyFile)),
       loadPrivateKey,
@@ -67,6 +67,30 @@ async function loadPrivateKey(path: string): Promise<KeyObject> {
   }
 }
 
+async function loadEntries(path: string): Promise<Map<string, string>> {
+  return (await stat(path)).isDirectory() ? await loadDirectory(path) : await loadJsonObject(path);
+}
+
+/** A folder cannot be swapped in one step with the configuration that names it; a file of another name can. */
+async function loadJsonObject(path: string): Promise<Map<string, string>> {
+  const entries = entriesOf(await readFile(path, 'utf8'));
+  if (entries === undefined) throw new Error(`${path} must be a JSON object of strings`);
+  return new Map(entries.map(([name, text]) => [name, trimFinalNewline(text)]));
+}
+
+/** The error of JSON.parse would repeat what it read. */
+function entriesOf(text: string): [string, string][] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    const entries = Object.entries(value).map(([name, entry]) => [name, entry] as [string, unknown]);
+    return entries.every((entry): entry is [string, string] => typeof entry[1] === 'string') ? entries : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 /** As Kubernetes mounts a Secret: a file a key; entries that begin with a dot are its own links. */
 async function loadDirectory(path: string): Promise<Map<string, string>> {
   const names = (await readdir(path)).filter(name => !name.startsWith('.'));
@@ -78,11 +102,10 @@ async function loadDirectory(path: string): Promise<Map<string, string>> {
 }
 
 async function loadCredentials(path: string): Promise<{ username: string; password: string }> {
-  const entries = await loadDirectory(path);
+  const entries = await loadEntries(path);
   const username = entries.get('username');
   const password = entries.get('password');
-  if (username === undefined || password === undefined)
-    throw new Error(`${path} must hold the files username and password`);
+  if (username === undefined || password === undefined) throw new Error(`${path} must hold username and password`);
   return { username, password };
 }
 
