@@ -8,7 +8,7 @@
  */
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { readIfThere, syncFolder, writeAtomically } from './files.ts';
+import { readIfThere, syncFolder, writeAtomically, writeIfChanged } from './files.ts';
 import type { Configuration } from './plan.ts';
 
 export function configFileOf(configDir: string): string {
@@ -20,7 +20,7 @@ export async function writeConfiguration(configDir: string, { config, files }: C
   const names = await readdir(configDir);
   if (!names.includes(config.revision)) await writeRevision(configDir, config, files);
   const before = await readRevision(configDir);
-  await writeAtomically(configFileOf(configDir), `${JSON.stringify(config, null, 2)}\n`);
+  await writeIfChanged(configFileOf(configDir), `${JSON.stringify(config, null, 2)}\n`);
   // The relay may still be reading the one before.
   const kept = new Set(['relay.json', config.revision, before]);
   for (const name of names) if (!kept.has(name)) await rm(join(configDir, name), { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { ConfigError, parseConfig } from '../../relay/config.ts';
 import { nameOf } from '../domainpolicy/attach.ts';
 import type { Bind } from '../mailrelay/desired/config.ts';
 import { configFileOf, writeConfiguration } from './config-folder.ts';
-import { writeAtomically } from './files.ts';
+import { writeIfChanged } from './files.ts';
 import { createKeptKeys } from './keys.ts';
 import { type Manifests, readManifests } from './manifests.ts';
 import { observe } from './observe.ts';
@@ -74,24 +74,34 @@ export async function createController(options: Options, clock: Clock): Promise<
     await statusFolder.write(statusesOf({ plan, bind, appliedRevision, previous, nowMs: clock.now() }));
   }
 
+  /** Says what kept it from being written: a status is only an observation, and no reason to serve nothing. */
+  async function tryToWriteStatus(plan: Plan): Promise<string[]> {
+    try {
+      await writeStatus(plan);
+      return [];
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return [`the status could not be written: ${error.message}`];
+    }
+  }
+
   async function apply(): Promise<Applied> {
     const { manifests, plan } = await readPlan();
     const { configuration, observed, blocked, incomplete } = plan;
     // At the start a policy that lacks a Secret is left out. Later it was in force, and dropping it would refuse its mail for good.
     const faults = served === undefined ? blocked : [...blocked, ...incomplete];
     if (configuration === undefined || faults.length > 0) {
-      await writeStatus({ ...plan, configuration: undefined });
-      throw new RefusedError(faults);
+      throw new RefusedError([...faults, ...(await tryToWriteStatus({ ...plan, configuration: undefined }))]);
     }
     requireValid(configuration.config);
     const authorityFile = observed.authority === undefined ? undefined : join(dataDir, 'ca.crt');
-    if (authorityFile !== undefined) await writeAtomically(authorityFile, observed.authority ?? '', 0o644);
+    if (authorityFile !== undefined) await writeIfChanged(authorityFile, observed.authority ?? '', 0o644);
     const changed = served?.plan.configuration?.config.revision !== configuration.config.revision;
     // The keys are on disk by now, and the relay is told last: it never signs with a key that a crash could take away.
     if (changed) await writeConfiguration(configDir, configuration);
     served = { plan, objects: manifests.objects };
-    await writeStatus(plan);
-    return { plan, warnings: manifests.warnings, authorityFile, changed };
+    const warnings = [...manifests.warnings, ...(await tryToWriteStatus(plan))];
+    return { plan, warnings, authorityFile, changed };
   }
 
   return {

@@ -23,6 +23,11 @@ export async function writeAtomically(path: string, content: string | Buffer, mo
   await syncFolder(folder);
 }
 
+/** Needs no room on the disk where nothing changed: a restart must not fail on a disk that is full of mail still to be delivered. */
+export async function writeIfChanged(path: string, content: string, mode?: number): Promise<void> {
+  if ((await readIfThere(path)) !== content) await writeAtomically(path, content, mode);
+}
+
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
