@@ -1,5 +1,6 @@
 /** The MAIL and RCPT commands of a transaction, with the parameters that the next hop offers. */
 import type { Claim, QueuedRecipient } from '../queue/queue.ts';
+import { encodeXtext } from '../smtp/xtext.ts';
 import { failed, type Setback } from './outcome.ts';
 
 /** What a next hop said to EHLO, by keyword in upper case. */
@@ -50,7 +51,7 @@ export function mailCommand(claim: Claim, extensions: Extensions, utf8: boolean)
   if (extensions.has('DSN')) {
     // RFC 3461 s5.2.1: passed on as they came.
     if (sender.ret !== undefined) command += ` RET=${sender.ret}`;
-    if (sender.envid !== undefined) command += ` ENVID=${xtext(sender.envid)}`;
+    if (sender.envid !== undefined) command += ` ENVID=${encodeXtext(sender.envid)}`;
   }
   return `${command}\r\n`;
 }
@@ -62,15 +63,4 @@ export function rcptCommand(recipient: QueuedRecipient, extensions: Extensions):
     if (recipient.orcpt !== undefined) command += ` ORCPT=${recipient.orcpt}`;
   }
   return `${command}\r\n`;
-}
-
-/** RFC 3461 s4: printable ASCII but `+` and `=` stands for itself. */
-export function xtext(text: string): string {
-  return [...Buffer.from(text, 'utf8')]
-    .map(byte =>
-      byte >= 0x21 && byte <= 0x7e && byte !== 0x2b && byte !== 0x3d
-        ? String.fromCharCode(byte)
-        : `+${byte.toString(16).toUpperCase().padStart(2, '0')}`,
-    )
-    .join('');
 }

@@ -63,6 +63,12 @@ interface LibraryError extends Error {
   readonly response?: string;
 }
 
+/**
+ * Each phase has its own limit; together they may take what three of them may. Without it, a reply that trickles in holds the
+ * connection for days, since the library only waits for silence.
+ */
+const phasesTogether = 3;
+
 /** @throws HandshakeError */
 export async function openSession(options: OpenOptions): Promise<SmtpSession> {
   const { tls, host, port } = options;
@@ -86,11 +92,13 @@ export async function openSession(options: OpenOptions): Promise<SmtpSession> {
   });
   const insides = connection as unknown as Insides;
   const onAbort = () => connection.close();
+  let overdue: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
       const fail = (cause?: Error | null) => reject(handshakeError(connection, cause ?? new Error('closed')));
       connection.on('error', fail);
       connection.once('end', () => fail());
+      overdue = setTimeout(() => fail(tooSlow()), options.commandTimeoutMs * phasesTogether);
       options.signal.addEventListener('abort', onAbort, { once: true });
       if (options.signal.aborted) onAbort();
       connection.connect(cause => {
@@ -108,6 +116,7 @@ export async function openSession(options: OpenOptions): Promise<SmtpSession> {
     connection.close();
     throw cause;
   } finally {
+    clearTimeout(overdue);
     options.signal.removeEventListener('abort', onAbort);
   }
 }
@@ -132,6 +141,10 @@ function logIn(connection: SMTPConnection, credentials: { username: string; pass
 
 function loginError(message: string): LibraryError {
   return Object.assign(new Error(message), { code: 'EAUTH' });
+}
+
+function tooSlow(): LibraryError {
+  return Object.assign(new Error('greeting, EHLO, TLS and login together took too long'), { code: 'ETIMEDOUT' });
 }
 
 function handshakeError(connection: SMTPConnection, cause: LibraryError): HandshakeError {

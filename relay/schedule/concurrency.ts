@@ -6,27 +6,28 @@ const initialLimit = 5;
 
 export class Concurrency {
   #limit: number;
-  #threshold: number;
-  readonly #max: number;
+  #threshold = Number.POSITIVE_INFINITY;
+  readonly #max: () => number;
 
-  constructor(max: number) {
+  /** The configured limit is asked for each time: a reload may change it. */
+  constructor(max: () => number) {
     this.#max = max;
-    this.#limit = Math.min(initialLimit, max);
-    this.#threshold = max;
+    this.#limit = Math.min(initialLimit, max());
   }
 
   /** At least 1. */
   get limit(): number {
-    return Math.max(1, Math.floor(this.#limit));
+    return Math.max(1, Math.floor(Math.min(this.#limit, this.#max())));
   }
 
   onSuccess(): void {
-    if (this.#limit >= this.#max) return;
-    this.#limit = Math.min(this.#max, this.#limit + (this.#limit < this.#threshold ? 1 : 1 / this.#limit));
+    const max = this.#max();
+    if (this.#limit < max)
+      this.#limit = Math.min(max, this.#limit + (this.#limit < this.#threshold ? 1 : 1 / this.#limit));
   }
 
   onTrouble(): void {
-    this.#limit = Math.max(1, this.#limit / 2);
+    this.#limit = Math.max(1, Math.min(this.#limit, this.#max()) / 2);
     this.#threshold = this.#limit;
   }
 

@@ -9,85 +9,39 @@
  */
 import type { ConnectFailure } from '../deliver/connect.ts';
 import { type Attempt, allAlike, deliver } from '../deliver/deliver.ts';
-import { type DeferReason, deferred } from '../deliver/outcome.ts';
+import { deferred } from '../deliver/outcome.ts';
 import { SmtpSession } from '../deliver/session.ts';
-import type { Log } from '../log.ts';
-import type { Place } from './attempt-log.ts';
-import { Concurrency } from './concurrency.ts';
-import type { BudgetUser, ConnectionBudget } from './connection-budget.ts';
+import type { BudgetUser } from './connection-budget.ts';
+import { FullLine } from './full-line.ts';
 import type { Held } from './held.ts';
-
-/** What a lane needs of the world; made by the scheduler. */
-export interface LaneHost {
-  readonly budget: ConnectionBudget;
-  readonly log: Log;
-  now(): number;
-  limits(): LaneLimits;
-  /** Rest after so many failures in a row. */
-  restMs(failures: number): number;
-  settle(held: Held, attempt: Attempt, place: Place): void;
-  /** Back to the queue, untried. */
-  release(held: Held, reason: DeferReason, untilMs: number): void;
-  /** The lease is gone. */
-  drop(held: Held): void;
-  /** Back to the queue, untried, because its destination rests until then. */
-  sendBack(held: Held, untilMs: number): void;
-  suspend(destination: string, untilMs: number): void;
-  onTransaction(running: 1 | -1, seconds: number): void;
-  onConnection(tls: string): void;
-}
-
-export interface LaneLimits {
-  readonly maxConnections: number;
-  readonly maxMessagesPerConnection: number;
-  readonly idleConnectionMs: number;
-  /** How many may wait. */
-  readonly maxWaiting: number;
-}
-
-export interface LaneRoute {
-  readonly key: string;
-  readonly smartHost: boolean;
-  /** Trouble with TLS that only this policy asks for says nothing about the destination's other mail. */
-  readonly ownTls: boolean;
-  connect(): Promise<SmtpSession | ConnectFailure>;
-}
-
-/** Suspended while the line is full; lifted when it is short again. */
-const fullSuspensionMs = 30_000;
-const maxSuspended = 1000;
-const connectPauseMs = 1000;
-/** So many transactions in a row that broke the connection, and the lane rests: each costs its message an attempt. */
-const maxFaultsInARow = 5;
+import { LaneHealth } from './lane-health.ts';
+import type { LaneHost, LaneRoute } from './lane-host.ts';
 
 export class Lane implements BudgetUser {
   readonly key: string;
   lastUsedMs: number;
   readonly #route: LaneRoute;
   readonly #host: LaneHost;
-  readonly #concurrency: Concurrency;
+  readonly #health: LaneHealth;
+  readonly #fullLine: FullLine;
   readonly #waiting: Held[] = [];
   readonly #idle: SmtpSession[] = [];
   readonly #sessions = new Set<SmtpSession>();
-  readonly #suspended = new Set<string>();
   #connecting = 0;
   #busy = 0;
-  #failures = 0;
-  #faultsInARow = 0;
-  #restUntilMs = 0;
-  #connectAfterMs = 0;
   #stopped = false;
 
   constructor(route: LaneRoute, host: LaneHost) {
     this.key = route.key;
     this.#route = route;
     this.#host = host;
-    this.#concurrency = new Concurrency(host.limits().maxConnections);
+    this.#health = new LaneHealth(host);
+    this.#fullLine = new FullLine(host);
     this.lastUsedMs = host.now();
   }
 
   get resting(): boolean {
-    return this.#restUntilMs > this.#host.now();
+    return this.#health.resting;
   }
 
   get hasRoom(): boolean {
@@ -101,11 +55,11 @@ export class Lane implements BudgetUser {
 
   /** Failed when last tried: worth remembering longer. */
   get troubled(): boolean {
-    return this.#failures > 0;
+    return this.#health.troubled;
   }
 
   get #full(): boolean {
-    return this.#waiting.length >= Math.max(this.#concurrency.limit, this.#host.limits().maxWaiting);
+    return this.#waiting.length >= Math.max(this.#health.limit, this.#host.limits.maxWaiting);
   }
 
   offer(held: Held): void {
@@ -115,7 +69,7 @@ export class Lane implements BudgetUser {
     } else if (this.resting) {
       this.#sendBack(held);
     } else {
-      if (this.#full) this.#suspendWhileFull(held.claim.destination);
+      if (this.#full) this.#fullLine.suspend(held.claim.destination);
       this.#waiting.push(held);
       this.pump();
     }
@@ -138,7 +92,12 @@ export class Lane implements BudgetUser {
         break;
       }
     }
-    if (this.#suspended.size > 0 && this.#waiting.length * 2 <= this.#host.limits().maxWaiting) this.#liftSuspensions();
+    if (this.#fullLine.suspends && this.#waiting.length * 2 <= this.#host.limits.maxWaiting) this.#fullLine.lift();
+  }
+
+  /** What it rests for has changed by a reload. */
+  endRest(): void {
+    this.#health.endRest();
   }
 
   evictIdle(): boolean {
@@ -149,7 +108,7 @@ export class Lane implements BudgetUser {
 
   /** Closes connections that were not used for long; told every second or so. */
   sweep(nowMs: number): void {
-    const { idleConnectionMs } = this.#host.limits();
+    const { idleConnectionMs } = this.#host.limits;
     for (const session of [...this.#idle]) if (nowMs - session.idleSinceMs >= idleConnectionMs) session.quit();
     if (this.#waiting.length > 0) this.pump();
   }
@@ -175,8 +134,8 @@ export class Lane implements BudgetUser {
   }
 
   #mayConnect(): boolean {
-    if (this.#connecting >= this.#waiting.length || this.#host.now() < this.#connectAfterMs) return false;
-    if (this.#busy + this.#connecting >= this.#concurrency.limit) return false;
+    if (this.#connecting >= this.#waiting.length || !this.#health.mayConnect) return false;
+    if (this.#busy + this.#connecting >= this.#health.limit) return false;
     return this.#host.budget.acquire(this);
   }
 
@@ -236,13 +195,8 @@ export class Lane implements BudgetUser {
       { lane: this.key, remote: failure.remoteMta, reason, reply, detail: failure.detail },
       'no connection to the next hop',
     );
-    if (this.#stopped) return;
-    this.#concurrency.onTrouble();
-    if (this.#busy > 0) {
-      // Others work: the next hop limits how many, and nobody is to blame for it.
-      this.#connectAfterMs = this.#host.now() + connectPauseMs;
-      return;
-    }
+    if (this.#stopped || this.resting) return;
+    if (!this.#health.onConnectFailure({ othersTry: this.#sessions.size + this.#connecting > 0 })) return;
     const probe = this.#waiting.shift();
     this.#rest(!(reason === 'TlsFailed' && this.#route.ownTls));
     if (probe === undefined) return;
@@ -253,15 +207,14 @@ export class Lane implements BudgetUser {
   }
 
   #rest(suspends: boolean): void {
-    this.#failures += 1;
-    this.#restUntilMs = this.#host.now() + this.#host.restMs(this.#failures);
-    this.#concurrency.onRest();
+    this.#health.rest();
+    if (suspends) this.#fullLine.restUntil(this.#health.restUntilMs);
     for (const held of this.#waiting.splice(0)) this.#sendBack(held, suspends);
   }
 
   #sendBack(held: Held, suspends = true): void {
-    if (suspends) this.#host.sendBack(held, this.#restUntilMs);
-    else this.#host.release(held, 'LaneBackedOff', this.#restUntilMs);
+    if (suspends) this.#host.sendBack(held, this.#health.restUntilMs);
+    else this.#host.release(held, 'LaneBackedOff', this.#health.restUntilMs);
   }
 
   async #run(session: SmtpSession, held: Held): Promise<void> {
@@ -300,33 +253,19 @@ export class Lane implements BudgetUser {
 
   #judge(session: SmtpSession, attempt: Attempt): void {
     if (session.usable) {
-      this.#failures = 0;
-      this.#faultsInARow = 0;
-      this.#concurrency.onSuccess();
-      return;
+      this.#health.onSuccess();
+    } else {
+      const broken = this.#health.onFault({ closing: attempt.closing && this.#busy === 0 });
+      if (broken && !this.#stopped) this.#rest(true);
     }
-    this.#faultsInARow += 1;
-    this.#concurrency.onTrouble();
-    const broken = this.#faultsInARow >= maxFaultsInARow || (attempt.closing && this.#busy === 0);
-    if (broken && !this.#stopped) this.#rest(true);
   }
 
   #recycle(session: SmtpSession): void {
     if (!session.usable) return;
-    const spent = session.transactions >= this.#host.limits().maxMessagesPerConnection;
+    const { maxMessagesPerConnection, maxConnections } = this.#host.limits;
+    const spent = session.transactions >= maxMessagesPerConnection || this.#sessions.size > maxConnections;
     const wantedElsewhere = this.#host.budget.scarce && (this.#waiting.length === 0 || this.#sessions.size > 1);
     if (spent || wantedElsewhere || this.#stopped) session.quit();
     else this.#putAside(session);
-  }
-
-  #suspendWhileFull(destination: string): void {
-    if (this.#suspended.has(destination)) return;
-    if (this.#suspended.size < maxSuspended) this.#suspended.add(destination);
-    this.#host.suspend(destination, this.#host.now() + fullSuspensionMs);
-  }
-
-  #liftSuspensions(): void {
-    for (const destination of this.#suspended) this.#host.suspend(destination, 0);
-    this.#suspended.clear();
   }
 }

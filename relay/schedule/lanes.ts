@@ -1,6 +1,7 @@
 /** The table of lanes: made when mail comes for a next hop, forgotten when it has had none for a while (G7). */
 import { TtlCache } from '../deliver/ttl-cache.ts';
-import { Lane, type LaneHost, type LaneRoute } from './lane.ts';
+import { Lane } from './lane.ts';
+import type { LaneHost, LaneRoute } from './lane-host.ts';
 
 const maxLanes = 10_000;
 const unusedMs = 60_000;

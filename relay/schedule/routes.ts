@@ -9,7 +9,7 @@ import { TtlCache } from '../deliver/ttl-cache.ts';
 import { resolveDestination } from '../destination.ts';
 import type { Claim } from '../queue/queue.ts';
 import type { RelayState } from '../state.ts';
-import type { LaneRoute } from './lane.ts';
+import type { LaneRoute } from './lane-host.ts';
 
 export type Route =
   | { readonly type: 'Capture' }

@@ -24,7 +24,7 @@ import { logAttempt, type Place } from './attempt-log.ts';
 import { CaptureLane } from './capture-lane.ts';
 import { ConnectionBudget } from './connection-budget.ts';
 import { type Held, HeldClaims } from './held.ts';
-import type { LaneHost } from './lane.ts';
+import type { LaneHost } from './lane-host.ts';
 import { Lanes } from './lanes.ts';
 import { keepLeases, leaseMs } from './leases.ts';
 import { laneBackOffMs, overdueTimeMs } from './retry.ts';
@@ -296,14 +296,20 @@ class MailScheduler implements Scheduler {
 
   #laneHost(): LaneHost {
     const { state, clock, log, metrics } = this.#deps;
-    const limits = () => {
-      const { delivery } = state().config;
-      return {
-        maxConnections: delivery.maxConnectionsPerLane,
-        maxMessagesPerConnection: delivery.maxMessagesPerConnection,
-        idleConnectionMs: delivery.idleConnectionSeconds * 1000,
-        maxWaiting: Math.min(maxWaitingPerLane, this.#held.laneShare),
-      };
+    const held = this.#held;
+    const limits = {
+      get maxConnections() {
+        return state().config.delivery.maxConnectionsPerLane;
+      },
+      get maxMessagesPerConnection() {
+        return state().config.delivery.maxMessagesPerConnection;
+      },
+      get idleConnectionMs() {
+        return state().config.delivery.idleConnectionSeconds * 1000;
+      },
+      get maxWaiting() {
+        return Math.min(maxWaitingPerLane, held.laneShare);
+      },
     };
     return {
       budget: this.#budget,

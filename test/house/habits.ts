@@ -13,10 +13,6 @@ const longFiles: Readonly<Record<string, { readonly lines: number; readonly reas
     lines: 400,
     reason: 'one state machine: each reply is judged by what was sent before it',
   },
-  'relay/schedule/lane.ts': {
-    lines: 340,
-    reason: 'one state machine: connections, back-off and the waiting of one next hop',
-  },
   'relay/schedule/scheduler.ts': { lines: 340, reason: 'the one place where claims, lanes and settlements meet' },
 };
 

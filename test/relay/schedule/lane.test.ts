@@ -7,7 +7,8 @@ import type { Claim } from '../../../relay/queue/queue.ts';
 import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
 import { ConnectionBudget } from '../../../relay/schedule/connection-budget.ts';
 import type { Held } from '../../../relay/schedule/held.ts';
-import { Lane, type LaneHost, type LaneRoute } from '../../../relay/schedule/lane.ts';
+import { Lane } from '../../../relay/schedule/lane.ts';
+import type { LaneHost, LaneRoute } from '../../../relay/schedule/lane-host.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function held(id: string, destination = 'direct/dest.test'): Held {
@@ -49,7 +50,7 @@ function deadLane(change: Partial<LaneRoute> = {}, maxWaiting = 10) {
     budget: new ConnectionBudget(() => 100),
     log: createLog('silent'),
     now: () => clock.now(),
-    limits: () => ({ maxConnections: 20, maxMessagesPerConnection: 100, idleConnectionMs: 1000, maxWaiting }),
+    limits: { maxConnections: 20, maxMessagesPerConnection: 100, idleConnectionMs: 1000, maxWaiting },
     restMs: failures => failures * 10_000,
     settle: ({ claim }, { results: [result] }) =>
       log.push(`settle ${claim.message.id} ${result?.result === 'Deferred' && result.attempted}`),
@@ -97,6 +98,42 @@ test('when there is no connection, one message is settled as tried and the other
   assert.equal(lane.hasRoom, false);
 });
 
+test('connections that fail together are one failure: the first rest is the shortest', async () => {
+  const { lane, clock, trials, fail } = deadLane();
+  for (let n = 0; n < 5; n++) lane.offer(held(`m${n}`));
+  assert.equal(trials.length, 5);
+  await fail();
+  await clock.advance(9999);
+  assert.equal(lane.resting, true);
+  await clock.advance(1);
+  assert.equal(lane.resting, false);
+});
+
+test('while some still try to connect, one that fails does not make the lane rest', async () => {
+  const { lane, log, trials } = deadLane();
+  for (const id of ['a', 'b']) lane.offer(held(id));
+  const [first] = trials;
+  first?.({ setback: deferred('ConnectFailed'), remoteMta: undefined, detail: '' });
+  await new Promise(resolve => setImmediate(resolve));
+  assert.equal(lane.resting, false);
+  assert.deepEqual(log, ['failed']);
+});
+
+test('a rest that a reload ends is over at once, and the next one is the shortest again', async () => {
+  const { lane, clock, log, fail } = deadLane();
+  for (const id of ['a', 'b']) {
+    lane.offer(held(id));
+    await fail();
+    await clock.advance(10_000);
+  }
+  assert.equal(lane.resting, true);
+  lane.endRest();
+  assert.equal(lane.hasRoom, true);
+  for (const id of ['c', 'd']) lane.offer(held(id));
+  await fail();
+  assert.ok(log.includes(`sendBack d ${clock.now() + 10_000}`));
+});
+
 test('while it rests nothing is tried; after it one connection finds out, and a second failure rests longer', async () => {
   const { lane, clock, log, trials, fail } = deadLane();
   lane.offer(held('a'));
@@ -121,14 +158,21 @@ test('trouble with TLS that only this policy asks for does not suspend the desti
   assert.ok(!log.some(line => line.startsWith('sendBack')));
 });
 
-test('a full line suspends its destinations once, and lifts that when it is short again', async () => {
+test('a full line suspends its destinations once; when the lane rests, they rest with it', async () => {
   const { lane, log, fail } = deadLane({}, 10);
   for (let n = 0; n < 14; n++) lane.offer(held(`m${n}`));
-  assert.deepEqual(
-    log.filter(line => line.startsWith('suspend')),
-    ['suspend direct/dest.test 30000'],
-  );
+  const suspensions = () => log.filter(line => line.startsWith('suspend'));
+  assert.deepEqual(suspensions(), ['suspend direct/dest.test 30000']);
   await fail();
+  lane.pump();
+  assert.deepEqual(suspensions(), ['suspend direct/dest.test 30000', 'suspend direct/dest.test 10000']);
+});
+
+test('a full line that is short again lifts what it suspended', () => {
+  const { lane, log } = deadLane({}, 10);
+  const all = Array.from({ length: 14 }, (_, n) => held(`m${n}`));
+  for (const each of all) lane.offer(each);
+  for (const each of all) each.lost = true;
   lane.pump();
   assert.equal(log.filter(line => line === 'suspend direct/dest.test 0').length, 1);
 });

@@ -1,0 +1,78 @@
+/** How a next hop fares: how many connections it is trusted with, and whether it rests. Knows no connection and no message. */
+import { Concurrency } from './concurrency.ts';
+import type { LaneHost } from './lane-host.ts';
+
+const connectPauseMs = 1000;
+/** So many transactions in a row that broke the connection, and the lane rests: each costs its message an attempt. */
+const maxFaultsInARow = 5;
+
+export class LaneHealth {
+  readonly #host: Pick<LaneHost, 'now' | 'restMs'>;
+  readonly #concurrency: Concurrency;
+  #failures = 0;
+  #faultsInARow = 0;
+  #restUntilMs = 0;
+  #connectAfterMs = 0;
+
+  constructor(host: Pick<LaneHost, 'now' | 'restMs' | 'limits'>) {
+    this.#host = host;
+    this.#concurrency = new Concurrency(() => host.limits.maxConnections);
+  }
+
+  get resting(): boolean {
+    return this.#restUntilMs > this.#host.now();
+  }
+
+  get restUntilMs(): number {
+    return this.#restUntilMs;
+  }
+
+  /** Failed when last tried. */
+  get troubled(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** How many connections it may have now. */
+  get limit(): number {
+    return this.#concurrency.limit;
+  }
+
+  get mayConnect(): boolean {
+    return this.#host.now() >= this.#connectAfterMs;
+  }
+
+  onSuccess(): void {
+    this.#failures = 0;
+    this.#faultsInARow = 0;
+    this.#concurrency.onSuccess();
+  }
+
+  /** Returns whether it is to rest. */
+  onConnectFailure({ othersTry }: { readonly othersTry: boolean }): boolean {
+    this.#concurrency.onTrouble();
+    // While others work, the next hop limits how many, and nobody is to blame; while others try, the last of them decides: five
+    // that fail together are one failure.
+    if (othersTry) this.#connectAfterMs = this.#host.now() + connectPauseMs;
+    return !othersTry;
+  }
+
+  /** A transaction broke its connection. `closing`: it was the last one, and the next hop said 421. Returns whether it is to rest. */
+  onFault({ closing }: { readonly closing: boolean }): boolean {
+    this.#faultsInARow += 1;
+    this.#concurrency.onTrouble();
+    return this.#faultsInARow >= maxFaultsInARow || closing;
+  }
+
+  rest(): void {
+    this.#failures += 1;
+    this.#restUntilMs = this.#host.now() + this.#host.restMs(this.#failures);
+    this.#concurrency.onRest();
+  }
+
+  /** What it failed for has changed: as if it had not been tried. */
+  endRest(): void {
+    this.#failures = 0;
+    this.#restUntilMs = 0;
+    this.#connectAfterMs = 0;
+  }
+}

@@ -1,0 +1,45 @@
+/** What a lane needs of the world, and where it leads. The scheduler makes the host, `routes` the route. */
+import type { ConnectFailure } from '../deliver/connect.ts';
+import type { Attempt } from '../deliver/deliver.ts';
+import type { DeferReason } from '../deliver/outcome.ts';
+import type { SmtpSession } from '../deliver/session.ts';
+import type { Log } from '../log.ts';
+import type { Place } from './attempt-log.ts';
+import type { ConnectionBudget } from './connection-budget.ts';
+import type { Held } from './held.ts';
+
+export interface LaneHost {
+  readonly budget: ConnectionBudget;
+  readonly log: Log;
+  now(): number;
+  readonly limits: LaneLimits;
+  /** Rest after so many failures in a row. */
+  restMs(failures: number): number;
+  settle(held: Held, attempt: Attempt, place: Place): void;
+  /** Back to the queue, untried. */
+  release(held: Held, reason: DeferReason, untilMs: number): void;
+  /** The lease is gone. */
+  drop(held: Held): void;
+  /** Back to the queue, untried, because its destination rests until then. */
+  sendBack(held: Held, untilMs: number): void;
+  suspend(destination: string, untilMs: number): void;
+  onTransaction(running: 1 | -1, seconds: number): void;
+  onConnection(tls: string): void;
+}
+
+/** Read at each use: they follow reloads, and how much is held. */
+export interface LaneLimits {
+  readonly maxConnections: number;
+  readonly maxMessagesPerConnection: number;
+  readonly idleConnectionMs: number;
+  /** How many may wait. */
+  readonly maxWaiting: number;
+}
+
+export interface LaneRoute {
+  readonly key: string;
+  readonly smartHost: boolean;
+  /** Trouble with TLS that only this policy asks for says nothing about the destination's other mail. */
+  readonly ownTls: boolean;
+  connect(): Promise<SmtpSession | ConnectFailure>;
+}
