@@ -41,6 +41,14 @@ export function normalizeAddressLiteral(text: string): string | undefined {
   return valid ? `[${inner}]` : undefined;
 }
 
+/** What a literal in normal form names. */
+export function addressOfLiteral(literal: string): { readonly address: string; readonly family: 'ipv4' | 'ipv6' } {
+  const inner = literal.slice(1, -1);
+  return inner.startsWith('ipv6:')
+    ? { address: inner.slice('ipv6:'.length), family: 'ipv6' }
+    : { address: inner, family: 'ipv4' };
+}
+
 /** `*.example.com` or a domain, in normal form. */
 export function normalizeDomainPattern(text: string): string | undefined {
   if (!text.startsWith('*.')) return normalizeDomain(text);
