@@ -104,12 +104,12 @@ export const definitions = {
   postroad_queue_free_disk_bytes: {
     type: 'gauge',
     help: 'Free bytes of the queue volume.',
-    rise: 'Good. A fall towards limits.minFreeDiskBytes ends in 452.',
+    rise: 'Good. A fall towards limits.minFreeDisk ends in 452.',
   },
   postroad_deliver_attempts_total: {
     type: 'counter',
     help: 'Recipients tried, by outcome and reason.',
-    rise: 'By reason: see the runbook section with its name.',
+    rise: 'By reason: docs/reference/reasons.md has a section with its name.',
     labels: { outcome: ['Delivered', 'Deferred', 'Failed', 'Discarded'], reason: [] },
   },
   postroad_deliver_attempt_seconds: {
