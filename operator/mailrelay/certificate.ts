@@ -2,6 +2,13 @@
 import 'reflect-metadata';
 import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import {
+  authorityLifetimeMs,
+  certificateLifetimeMs,
+  certificateViolation,
+  endOf,
+  renewBeforeMs,
+} from './certificate-policy.ts';
 
 /** Both in PEM; the key as PKCS #8. */
 export interface Certificate {
@@ -16,10 +23,6 @@ export interface CertificateNames {
 }
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
-const dayMs = 86_400_000;
-const authorityLifetimeMs = 3650 * dayMs;
-const lifetimeMs = 90 * dayMs;
-const renewBeforeMs = 30 * dayMs;
 /** Clients' clocks may be behind. */
 const backdateMs = 3_600_000;
 
@@ -55,7 +58,7 @@ export async function mintCertificate(
     subject: [{ CN: [dnsNames.find(name => name.length <= 64) ?? 'postroad'] }],
     issuer: issuer.subject,
     notBefore: new Date(nowMs - backdateMs),
-    notAfter: new Date(Math.min(nowMs + lifetimeMs, issuer.notAfter.getTime())),
+    notAfter: new Date(Math.min(nowMs + certificateLifetimeMs, issuer.notAfter.getTime())),
     signingAlgorithm: algorithm,
     publicKey: keys.publicKey,
     signingKey: await importKey(authority.privateKey),
@@ -74,28 +77,21 @@ export async function mintCertificate(
   return inPem(certificate, keys.privateKey);
 }
 
-/** Whether a certificate still serves; if not, another is minted. */
+/** Whether a certificate still serves; if not, another is minted. @throws Error for what is no certificate with its key. */
 export function isCurrent(
-  { certificate, privateKey }: Certificate,
+  certificate: Certificate,
   authority: Certificate,
   { names, nowMs }: { readonly names: CertificateNames; readonly nowMs: number },
 ): boolean {
-  const leaf = new X509Certificate(certificate);
-  const issuer = new X509Certificate(authority.certificate);
-  return (
-    nowMs < renewalTimeMs(certificate) &&
-    leaf.checkIssued(issuer) &&
-    leaf.verify(issuer.publicKey) &&
-    leaf.checkPrivateKey(createPrivateKey(privateKey)) &&
-    names.dnsNames.every(name => leaf.checkHost(name) !== undefined) &&
-    names.addresses.every(address => leaf.checkIP(address) !== undefined)
-  );
+  const violation = certificateViolation({ certificate, authority, names, nowMs });
+  if (violation?.reason === 'CertificateUnreadable') throw new Error(violation.message);
+  return violation === undefined;
 }
 
 /** An authority must outlive what it signs. */
 export function authorityIsCurrent({ certificate, privateKey }: Certificate, nowMs: number): boolean {
   const parsed = new X509Certificate(certificate);
-  const outlives = parsed.validToDate.getTime() > nowMs + lifetimeMs;
+  const outlives = parsed.validToDate.getTime() > nowMs + certificateLifetimeMs;
   return outlives && parsed.ca && parsed.checkPrivateKey(createPrivateKey(privateKey));
 }
 
@@ -104,7 +100,7 @@ export function renewalTimeMs(certificate: string): number {
 }
 
 export function notAfterMs(certificate: string): number {
-  return new X509Certificate(certificate).validToDate.getTime();
+  return endOf(certificate);
 }
 
 async function generateKeys(): Promise<CryptoKeyPair> {

@@ -1,9 +1,21 @@
 /** status of a MailRelay from what was observed: a pure function. */
 import type { MailRelay, MailRelayStatus } from '../../crds/mail-relay.ts';
-import { conditionsOf, fails, holds, type Stamp, summary, unknown, type Verdict } from '../conditions.ts';
+import {
+  type ConditionType,
+  conditionsOf,
+  fails,
+  holds,
+  type Reason,
+  type Stamp,
+  summary,
+  unknown,
+  type Verdict,
+} from '../conditions.ts';
 import type { SecretProblem } from '../credentials.ts';
+import { selectorText } from '../labels.ts';
 import { renewalTimeMs } from './certificate.ts';
 import { offersTls } from './desired/config.ts';
+import { type WorkloadObservation, workloadVerdicts } from './workload-status.ts';
 
 export interface RelayObservation {
   readonly relay: MailRelay;
@@ -17,32 +29,88 @@ export interface RelayObservation {
   readonly configurationRevision: string | undefined;
   /** What every ready relay runs. */
   readonly appliedRevision: string | undefined;
+  /** In a cluster; without one there is a single process. */
+  readonly cluster?: ClusterObservation;
   readonly previous: MailRelayStatus | undefined;
   readonly stamp: Stamp;
 }
 
+export interface ClusterObservation {
+  readonly workload: WorkloadObservation;
+  /** Objects under our names that are not ours, as `Kind name`. */
+  readonly taken: readonly string[];
+  /** Why there is no configuration, where no other condition tells. */
+  readonly tooLarge: string | undefined;
+  /** Why there is no certificate. */
+  readonly certificateProblem:
+    | {
+        readonly reason: Extract<Reason, 'CertificatePending' | 'CertManagerNotFound' | 'CertificateUnavailable'>;
+        readonly message: string;
+      }
+    | undefined;
+}
+
 export function mailRelayStatus(observed: RelayObservation): MailRelayStatus {
-  const { certificate, configurationRevision, appliedRevision, stamp } = observed;
+  const { certificate, configurationRevision, appliedRevision, cluster, stamp } = observed;
   const verdicts = [accepted(observed), resolvedRefs(observed), certificateReady(observed), programmed(observed)];
-  const ready = appliedRevision === undefined ? 0 : 1;
+  const inCluster = cluster === undefined ? undefined : workloadVerdicts(observed.relay, cluster.workload);
+  const ready = readiness(verdicts, inCluster?.availability);
   return {
     ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),
-    replicas: 1,
-    readyReplicas: ready,
+    ...replicaCounts(observed),
     address: observed.address,
     listeners: observed.listeners,
     attachedPolicies: observed.attachedPolicies,
     ...(certificate !== undefined && { certificate: certificateStatus(certificate) }),
     ...(configurationRevision !== undefined && { configurationRevision }),
     ...(appliedRevision !== undefined && { appliedRevision }),
-    conditions: conditionsOf([summary(verdicts), ...verdicts], observed.previous?.conditions ?? [], stamp),
+    conditions: conditionsOf(
+      [ready, ...verdicts, ...(inCluster?.conditions ?? [])],
+      observed.previous?.conditions ?? [],
+      stamp,
+    ),
   };
 }
 
-function accepted({ notSupported }: RelayObservation): Verdict {
-  return notSupported === undefined
+function readiness(verdicts: readonly Verdict[], availability: Verdict | undefined): Verdict {
+  if (availability === undefined) return summary(verdicts);
+  const all = summary([...verdicts, availability]);
+  return all.status === 'True' ? availability : all;
+}
+
+const everyType: readonly ConditionType[] = [
+  'Ready',
+  'Accepted',
+  'ResolvedRefs',
+  'CertificateReady',
+  'Programmed',
+  'Progressing',
+  'Draining',
+  'Paused',
+];
+
+/** Before anything was looked at: whoever waits for a condition finds it from the start. */
+export function firstStatus(stamp: Stamp): MailRelayStatus {
+  const verdicts = everyType.map(type => unknown(type, 'Pending', 'not looked at yet'));
+  return { conditions: conditionsOf(verdicts, [], stamp) };
+}
+
+function replicaCounts({
+  relay,
+  appliedRevision,
+  cluster,
+}: RelayObservation): Pick<MailRelayStatus, 'replicas' | 'readyReplicas' | 'selector'> {
+  if (cluster === undefined) return { replicas: 1, readyReplicas: appliedRevision === undefined ? 0 : 1 };
+  const { replicas, readyReplicas } = cluster.workload;
+  return { replicas, readyReplicas, selector: selectorText(relay) };
+}
+
+function accepted({ notSupported, cluster }: RelayObservation): Verdict {
+  if (notSupported !== undefined) return fails('Accepted', 'NotSupported', notSupported);
+  const taken = cluster?.taken ?? [];
+  return taken.length === 0
     ? holds('Accepted', 'Accepted', 'the object is valid')
-    : fails('Accepted', 'NotSupported', notSupported);
+    : fails('Accepted', 'NameTaken', `not made by this relay, and left alone: ${taken.toSorted().join(', ')}`);
 }
 
 function resolvedRefs({ secretProblems }: RelayObservation): Verdict {
@@ -52,14 +120,25 @@ function resolvedRefs({ secretProblems }: RelayObservation): Verdict {
     : fails('ResolvedRefs', first.reason, secretProblems.map(({ message }) => message).join('; '));
 }
 
-function certificateReady({ relay, certificate }: RelayObservation): Verdict {
+function certificateReady({ relay, certificate, cluster, stamp }: RelayObservation): Verdict {
   if (!offersTls(relay)) return holds('CertificateReady', 'CertificateNotNeeded', 'no listener offers TLS');
-  return certificate === undefined
-    ? fails('CertificateReady', 'CertificateUnavailable', 'there is no certificate for the listeners')
-    : holds('CertificateReady', 'CertificateIssued', `the certificate is from ${relay.spec.tls.type}`);
+  if (certificate !== undefined) {
+    const ended = stamp.nowMs >= certificate.notAfterMs;
+    return ended
+      ? fails('CertificateReady', 'CertificateExpired', `the certificate ended at ${timeOf(certificate.notAfterMs)}`)
+      : holds('CertificateReady', 'CertificateIssued', `the certificate is from ${relay.spec.tls.type}`);
+  }
+  const { reason, message } = cluster?.certificateProblem ?? {
+    reason: 'CertificateUnavailable',
+    message: 'there is no certificate for the listeners',
+  };
+  return reason === 'CertificatePending'
+    ? unknown('CertificateReady', reason, message)
+    : fails('CertificateReady', reason, message);
 }
 
-function programmed({ configurationRevision, appliedRevision }: RelayObservation): Verdict {
+function programmed({ configurationRevision, appliedRevision, cluster }: RelayObservation): Verdict {
+  if (cluster?.tooLarge !== undefined) return fails('Programmed', 'ConfigurationTooLarge', cluster.tooLarge);
   if (configurationRevision === undefined)
     return fails('Programmed', 'ConfigurationRejected', 'no configuration could be made; other conditions say why');
   return configurationRevision === appliedRevision
@@ -71,8 +150,10 @@ function certificateStatus({
   notAfterMs,
   ownPem,
 }: NonNullable<RelayObservation['certificate']>): NonNullable<MailRelayStatus['certificate']> {
-  const notAfterTime = new Date(notAfterMs).toISOString();
-  return ownPem === undefined
-    ? { notAfterTime }
-    : { notAfterTime, renewalTime: new Date(renewalTimeMs(ownPem)).toISOString() };
+  const notAfterTime = timeOf(notAfterMs);
+  return ownPem === undefined ? { notAfterTime } : { notAfterTime, renewalTime: timeOf(renewalTimeMs(ownPem)) };
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
 }

@@ -1,0 +1,67 @@
+/** Names of labels, annotations and the writer; and the metadata that every object of a relay has. */
+import { apiVersion } from '../crds/common.ts';
+import type { MailRelay } from '../crds/mail-relay.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Who writes through server-side apply. Changing it would leave every field to two owners. */
+export const fieldManager = 'postroad-operator';
+
+/** Keeps the number of pods when it passes to an autoscaler (desired/replica-handover.ts). */
+export const handoverFieldManager = 'postroad-handover';
+
+/** On a pod: the configuration that its files should hold. Changing it makes kubelet look at once instead of within its sync period. */
+export const revisionAnnotation = 'postroad.dev/configuration-revision';
+
+/** On a pod: `true` from its template, and `false` once it should take no new clients. The Service asks for it, the workload does not. */
+export const servingLabel = 'postroad.dev/serving';
+
+/** On a MailRelay, value `true`: what waits in queues is left behind on its volumes instead of being delivered first. */
+export const skipDrainAnnotation = 'postroad.dev/skip-drain';
+
+export const drainFinalizer = 'postroad.dev/drain';
+
+/** What the pods of a relay are found by. A workload's selector can never change, so neither can this. */
+export function selectorLabels({ metadata: { name } }: MailRelay): Labels {
+  return {
+    'app.kubernetes.io/name': 'postroad',
+    'app.kubernetes.io/component': 'relay',
+    'app.kubernetes.io/instance': name,
+  };
+}
+
+/** As the scale subresource wants it. */
+export function selectorText(relay: MailRelay): string {
+  return Object.entries(selectorLabels(relay))
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+}
+
+/** No app.kubernetes.io/version: an update of the operator would rewrite every object for nothing. */
+export function objectLabels(relay: MailRelay): Labels {
+  return {
+    ...selectorLabels(relay),
+    'app.kubernetes.io/part-of': 'postroad',
+    'app.kubernetes.io/managed-by': fieldManager,
+  };
+}
+
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
+}
+
+/** @throws Error for a relay that did not come from an API server: it has no uid to own by. */
+export function ownerReferenceTo({ kind, metadata: { name, uid } }: MailRelay): OwnerReference {
+  if (uid === undefined) throw new Error(`${kind} ${name} has no uid`);
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
+}
+
+/** Whether an object that is there already may be written to; what somebody else made under our name is left alone. */
+export function isOwnedBy(references: readonly OwnerReference[] | undefined, { metadata }: MailRelay): boolean {
+  return (references ?? []).some(({ controller, uid }) => controller === true && uid === metadata.uid);
+}

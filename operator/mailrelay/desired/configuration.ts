@@ -1,0 +1,171 @@
+/** RelayConfig and the files it names, from what was observed; or why there is none. */
+import { createHmac } from 'node:crypto';
+import {
+  ConfigError,
+  type PolicyConfig,
+  parseConfig,
+  type RelayConfig,
+  type RelayConfigInput,
+} from '../../../relay/config.ts';
+import type { SecretData } from '../../credentials.ts';
+import { offersTls, relayConfigOf, type SecretFiles } from './config.ts';
+import { collectFiles, type FileCollector, type Files, filesFolder, placeFiles } from './files.ts';
+import type { AttachedPolicy, Existing, RelayInput } from './input.ts';
+
+export type Configuration =
+  | {
+      readonly kind: 'Made';
+      readonly revision: string;
+      /** `relay.json`. */
+      readonly text: string;
+      readonly shards: readonly Files[];
+    }
+  /** Something that other conditions tell: what is there stays. */
+  | { readonly kind: 'Blocked' }
+  | { readonly kind: 'TooLarge'; readonly message: string };
+
+/** A ConfigMap holds 1 MiB. */
+const mostConfigBytes = 1_000_000;
+const anyAddress = '::';
+
+export function configurationOf(input: RelayInput, httpPort: number): Configuration {
+  const { relay, certificate, existing, material } = input;
+  if (input.blocked || (offersTls(relay) && certificate === undefined)) return { kind: 'Blocked' };
+  const collector = collectFiles(material.revisionKey);
+  const rendered = relayConfigOf({
+    relay,
+    policies: input.policies.filter(({ complete }) => complete),
+    namespaces: input.namespaces,
+    files: secretFiles(input, collector),
+    bind: { address: anyAddress, httpAddress: anyAddress, httpPort },
+  });
+  const carried = carriedPolicies(input.policies, rendered.policies ?? [], existing);
+  const config = { ...rendered, policies: [...(rendered.policies ?? []), ...carried.policies].sort(byName) };
+  const canonical = stableJson(config);
+  const revision = createHmac('sha256', material.revisionKey).update(canonical).digest('hex').slice(0, 16);
+  const text = textOf({ revision, ...config });
+  const wanted = new Map([...collector.files, ...carried.files]);
+  const shards = placeFiles({ wanted, existing: existing.fileShards, keepOld: !allRun(existing, revision) });
+  if (text === undefined || shards === undefined)
+    return {
+      kind: 'TooLarge',
+      message: `the configuration of ${config.policies.length} policies does not fit: spread them over several MailRelays`,
+    };
+  return { kind: 'Made', revision, text, shards };
+}
+
+/** Pods that are going away have nothing more to report. */
+export function allRun({ pods }: Pick<Existing, 'pods'>, revision: string): boolean {
+  return pods.filter(({ terminating }) => !terminating).every(({ report }) => report?.revision === revision);
+}
+
+function secretFiles({ certificate, secrets, policies, relay }: RelayInput, { put }: FileCollector): SecretFiles {
+  const keys = new Map(
+    policies.flatMap(({ policy, signingKeys }) =>
+      signingKeys.map(({ selector, privateKeyPem }) => [`${keyOf(policy)} ${selector}`, privateKeyPem]),
+    ),
+  );
+  const bytesIn = (namespace: string, name: string, key: string): Buffer =>
+    found(secretIn(secrets, namespace, name).get(key), `${namespace}/${name} ${key}`);
+  return {
+    certificateFile: certificate === undefined ? '' : put('tls', 'crt', Buffer.from(certificate.certificate)),
+    privateKeyFile: certificate === undefined ? '' : put('tls', 'key', Buffer.from(certificate.privateKey)),
+    usersDir: usersFile(secrets, relay, put),
+    dkimKeyFile: (policy, selector) =>
+      put('dkim', 'pem', Buffer.from(found(keys.get(`${keyOf(policy)} ${selector}`), `DKIM key ${selector}`))),
+    credentialsDir: (namespace, name) =>
+      put('credentials', 'json', entriesOf(secretIn(secrets, namespace, name), ['username', 'password'])),
+    caFile: (namespace, name) => put('ca', 'crt', bytesIn(namespace, name, 'ca.crt')),
+  };
+}
+
+function usersFile(secrets: RelayInput['secrets'], relay: RelayInput['relay'], put: FileCollector['put']): string {
+  const { usersSecretRef } = relay.spec.clients;
+  if (usersSecretRef === undefined) return '';
+  const data = secretIn(secrets, relay.metadata.namespace, usersSecretRef.name);
+  return put('users', 'json', entriesOf(data, [...data.keys()]));
+}
+
+function secretIn(secrets: RelayInput['secrets'], namespace: string, name: string): SecretData {
+  return found(secrets.get(`${namespace}/${name}`), `Secret ${namespace}/${name}`);
+}
+
+/** One file instead of a folder: a folder cannot be swapped together with the configuration that names it. */
+function entriesOf(data: SecretData, keys: readonly string[]): Buffer {
+  const entries = keys.toSorted().map(key => [key, data.get(key)?.toString('utf8') ?? '']);
+  return Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+}
+
+/** @throws Error: who observed promised that it is there. */
+function found<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`${what} is used by the configuration and was not observed`);
+  return value;
+}
+
+interface Carried {
+  readonly policies: readonly PolicyConfig[];
+  readonly files: Files;
+}
+
+/** A policy that lacks something now keeps what it had, unless its files are gone or its domains are another's by now. */
+function carriedPolicies(
+  attached: readonly AttachedPolicy[],
+  rendered: readonly { readonly domains: readonly string[] }[],
+  { configText, fileShards }: Existing,
+): Carried {
+  const incomplete = new Set(attached.filter(({ complete }) => !complete).map(({ policy }) => keyOf(policy)));
+  const before = incomplete.size === 0 ? [] : (readConfig(configText)?.policies ?? []);
+  const taken = new Set(rendered.flatMap(({ domains }) => domains));
+  const available = new Map(fileShards.flatMap(shard => [...shard]));
+  const policies = before.filter(
+    policy =>
+      incomplete.has(`${policy.namespace}/${policy.name}`) &&
+      policy.domains.every(domain => !taken.has(domain)) &&
+      fileNamesOf(policy).every(name => available.has(name)),
+  );
+  const names = policies.flatMap(fileNamesOf);
+  return { policies, files: new Map(names.map(name => [name, available.get(name) ?? Buffer.alloc(0)])) };
+}
+
+function fileNamesOf({ dkim, route }: PolicyConfig): string[] {
+  const smartHost = route?.type === 'SmartHost' ? route.smartHost : undefined;
+  return [...dkim.map(({ privateKeyFile }) => privateKeyFile), smartHost?.credentialsDir, smartHost?.caFile]
+    .filter(path => path !== undefined)
+    .map(path => path.slice(filesFolder.length + 1));
+}
+
+/** A ConfigMap that somebody has broken is as good as none. */
+function readConfig(text: string | undefined): RelayConfig | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return parseConfig(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof ConfigError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function textOf(config: RelayConfigInput): string | undefined {
+  const sorted: unknown = JSON.parse(stableJson(config));
+  const readable = `${JSON.stringify(sorted, null, 1)}\n`;
+  const text = Buffer.byteLength(readable) <= mostConfigBytes ? readable : JSON.stringify(sorted);
+  return Buffer.byteLength(text) <= mostConfigBytes ? text : undefined;
+}
+
+/** The order of fields is chance, too: the API server and a manifest differ in it. */
+function stableJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : part,
+  );
+}
+
+function keyOf({ metadata: { namespace, name } }: AttachedPolicy['policy']): string {
+  return `${namespace}/${name}`;
+}
+
+function byName(one: { namespace: string; name: string }, other: { namespace: string; name: string }): number {
+  const [left, right] = [`${one.namespace}/${one.name}`, `${other.namespace}/${other.name}`];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
