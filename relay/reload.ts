@@ -1,9 +1,10 @@
 /** Keeps the state true to its files: watches their folders, reads again after a change, and keeps the last good one (G5). */
 import { type FSWatcher, watch } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { ConfigError } from './config.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { loadState, type RelayState, watchedFolders } from './state.ts';
+import { createStateLoader, type RelayState, watchedFolders } from './state.ts';
 
 export interface Reloader {
   state(): RelayState;
@@ -25,10 +26,10 @@ const settleMs = 100;
 /** For folders whose changes the kernel does not report (some network mounts), and for what a rejected read left behind. */
 const recheckMs = 30_000;
 
-/** @throws what loadState throws: a relay does not start on a wrong configuration. */
+/** @throws what the loader throws: a relay does not start on a wrong configuration. */
 export async function createReloader({ configFile, log, metrics, onChange }: ReloaderOptions): Promise<Reloader> {
-  let current = await loadState(configFile);
-  let fingerprint = fingerprintOf(current);
+  const load = createStateLoader(configFile);
+  let current = await load();
   let watchers = watchFolders(current);
   let running: Promise<void> | undefined;
   let again = false;
@@ -49,14 +50,12 @@ export async function createReloader({ configFile, log, metrics, onChange }: Rel
 
   async function readOnce(): Promise<void> {
     try {
-      const next = await loadState(configFile);
-      const nextFingerprint = fingerprintOf(next);
-      if (nextFingerprint === fingerprint) return;
+      const next = await load();
+      if (isSame(next, current)) return;
       const added = watchFolders(next);
       for (const watcher of watchers) watcher.close();
       watchers = added;
       current = next;
-      fingerprint = nextFingerprint;
       noteRevision(metrics, current);
       metrics.postroad_config_reloads_total.inc({ result: 'Applied' });
       log.info({ revision: current.config.revision }, 'configuration applied');
@@ -94,17 +93,9 @@ export async function createReloader({ configFile, log, metrics, onChange }: Rel
   };
 }
 
-/** Tells whether anything changed. Kept in memory only, and never logged: it covers secrets. */
-function fingerprintOf({ config, secrets }: RelayState): string {
-  return JSON.stringify([
-    config,
-    secrets.tls?.certificate.toString('base64'),
-    secrets.tls?.privateKey.toString('base64'),
-    [...secrets.users],
-    [...secrets.credentials],
-    [...secrets.trustAnchors],
-    [...secrets.dkimKeys].map(([file, key]) => [file, key.export({ type: 'pkcs8', format: 'der' }).toString('base64')]),
-  ]);
+/** Keys too are compared by what they are; the policies follow from the configuration. */
+function isSame(one: RelayState, other: RelayState): boolean {
+  return isDeepStrictEqual(one.config, other.config) && isDeepStrictEqual(one.secrets, other.secrets);
 }
 
 function noteRevision(metrics: Metrics, { config, secrets }: RelayState): void {

@@ -14,10 +14,22 @@ export interface RelayState {
   readonly policies: PolicySnapshot;
 }
 
-/** @throws ConfigError with all faults, or Error naming the file that could not be read. */
-export async function loadState(configFile: string): Promise<RelayState> {
-  const config = parseConfig(parseJson(await readFile(configFile, 'utf8'), configFile));
-  return { config, secrets: await loadSecrets(config), policies: createPolicySnapshot(config) };
+/**
+ * What reads it, again and again; one call at a time. A configuration of the same text is not checked anew: with thousands of
+ * policies that holds up everything else for a while. The function throws ConfigError with all faults, or Error naming the file
+ * that could not be read.
+ */
+export function createStateLoader(configFile: string): () => Promise<RelayState> {
+  let known: (Omit<RelayState, 'secrets'> & { readonly text: string }) | undefined;
+  return async () => {
+    const text = await readFile(configFile, 'utf8');
+    if (known?.text !== text) {
+      const config = parseConfig(parseJson(text, configFile));
+      known = { text, config, policies: createPolicySnapshot(config) };
+    }
+    const { config, policies } = known;
+    return { config, secrets: await loadSecrets(config), policies };
+  };
 }
 
 function parseJson(text: string, file: string): unknown {

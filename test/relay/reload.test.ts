@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -84,4 +85,31 @@ test('reading again what has not changed is no change', async () => {
   await relay.reloader.reload();
   assert.deepEqual(relay.changes, []);
   assert.equal(await reloads(relay.metrics, 'Applied'), 0);
+});
+
+test('a DKIM key that is another is taken up, and the same key in other words is not', async () => {
+  await using relay = await fixture();
+  const [first, second] = [1, 2].map(() => generateKeyPairSync('ed25519').privateKey);
+  assert.ok(first !== undefined && second !== undefined);
+  const privateKeyFile = join(relay.folder, '.key');
+  const pem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
+  await writeFile(privateKeyFile, pem(first));
+  const policy = {
+    namespace: 'mail',
+    name: 'example',
+    domains: ['example.com'],
+    senders: { namespaces: ['mail'] },
+    dkim: [{ selector: 's', algorithm: 'Ed25519' as const, privateKeyFile }],
+  };
+  await relay.write(JSON.stringify({ ...configuration('2', relay.folder), policies: [policy] }));
+  await waitUntil('revision 2 runs', () => relay.reloader.state().config.revision === '2');
+  const before = relay.reloader.state();
+
+  await writeFile(privateKeyFile, `a comment\n${pem(first)}`);
+  await relay.reloader.reload();
+  assert.equal(relay.reloader.state(), before);
+
+  await writeFile(privateKeyFile, pem(second));
+  await waitUntil('the key is read', () => relay.reloader.state().secrets.dkimKeys.get(privateKeyFile)?.equals(second));
+  assert.deepEqual(relay.changes, ['2', '2']);
 });
