@@ -177,7 +177,10 @@ export interface Queue {
    * @throws QueueFullError (tell the peer 452), or the store's own fault (451)
    */
   enqueue(message: NewMessage, options?: { readonly leaseMs: number }): Promise<Claim[]>;
-  /** Due recipients; empty when nothing is due. */
+  /**
+   * Due recipients; empty when nothing is due. Takes back first what is under leases whose time is over: until a claim does, they
+   * are still their owner's, to settle or renew.
+   */
   claim(request: ClaimRequest): Promise<Claim[]>;
   /**
    * When a claim will next find something that it does not find now: a recipient falls due, a suspension ends, a lease runs

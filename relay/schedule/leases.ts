@@ -17,11 +17,36 @@ export interface LeaseDeps {
   readonly log: Log;
 }
 
-/** Until the signal ends it. */
-export async function keepLeases({ queue, held, clock, log }: LeaseDeps, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await clock.sleep(checkEveryMs, signal);
-    const ending = held.endingBefore(clock.now() + renewBeforeMs);
+export class LeaseKeeper {
+  readonly #deps: LeaseDeps;
+  #checkedMs: number;
+
+  constructor(deps: LeaseDeps) {
+    this.#deps = deps;
+    this.#checkedMs = deps.clock.now();
+  }
+
+  /** Until the signal ends it. */
+  async keep(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#deps.clock.sleep(checkEveryMs, signal);
+      await this.#renew();
+    }
+  }
+
+  /**
+   * To be awaited before a claim, which takes back what is under leases that are over: after the process was stopped, or the clock
+   * set, those are leases of mail that is on its way.
+   */
+  async catchUp(): Promise<void> {
+    const sinceMs = this.#deps.clock.now() - this.#checkedMs;
+    if (sinceMs < 0 || sinceMs > 2 * checkEveryMs) await this.#renew();
+  }
+
+  async #renew(): Promise<void> {
+    const { queue, held, clock, log } = this.#deps;
+    this.#checkedMs = clock.now();
+    const ending = held.endingBefore(this.#checkedMs + renewBeforeMs);
     for (let from = 0; from < ending.length; from += maxTokens) {
       const tokens = ending.slice(from, from + maxTokens);
       try {

@@ -26,7 +26,7 @@ import { ConnectionBudget } from './connection-budget.ts';
 import { type Held, HeldClaims } from './held.ts';
 import type { LaneHost } from './lane-host.ts';
 import { Lanes } from './lanes.ts';
-import { keepLeases, leaseMs } from './leases.ts';
+import { LeaseKeeper, leaseMs } from './leases.ts';
 import { laneBackOffMs, overdueTimeMs } from './retry.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
@@ -82,6 +82,7 @@ class MailScheduler implements Scheduler {
   readonly #captureLane: CaptureLane;
   readonly #routes: Routes;
   readonly #troubles: Troubles;
+  readonly #leases: LeaseKeeper;
   readonly #sleep: WakeableSleep;
   /** No new work. */
   readonly #stopping = new AbortController();
@@ -96,6 +97,7 @@ class MailScheduler implements Scheduler {
     const { state, clock } = deps;
     const now = () => clock.now();
     this.#sleep = new WakeableSleep(clock);
+    this.#leases = new LeaseKeeper({ ...deps, held: this.#held });
     this.#troubles = new Troubles(now);
     this.#budget = new ConnectionBudget(() => state().config.delivery.maxConnections);
     const onDue = (timeMs: number) => this.#sleep.wakeAt(timeMs);
@@ -123,12 +125,10 @@ class MailScheduler implements Scheduler {
   }
 
   start(): void {
-    const { queue, clock, log } = this.#deps;
-    const held = this.#held;
     this.#loops = Promise.all([
       this.#untilAborted(this.#claimLoop(), this.#stopping.signal),
       this.#untilAborted(this.#sweepLoop(), this.#stopping.signal),
-      this.#untilAborted(keepLeases({ queue, held, clock, log }, this.#stopped.signal), this.#stopped.signal),
+      this.#untilAborted(this.#leases.keep(this.#stopped.signal), this.#stopped.signal),
     ]);
   }
 
@@ -246,6 +246,7 @@ class MailScheduler implements Scheduler {
           await this.#sleep.until(clock.now() + longestSleepMs);
           continue;
         }
+        await this.#leases.catchUp();
         const claims = await queue.claim(request);
         for (const claim of claims) this.#take(claim);
         if (claims.length > 0) continue;

@@ -14,8 +14,6 @@ const claimBytes = 16 * 2 ** 20;
 
 export interface Claiming {
   claim(op: ClaimOp, nowMs: number): Claimed;
-  /** Leases that have run out: their recipients wait again, due now. */
-  expire(nowMs: number): void;
 }
 
 interface Turn {
@@ -90,8 +88,23 @@ export function createClaiming(db: DatabaseSync, memory: Memory, due: DueRecipie
     return nowMs;
   }
 
+  /**
+   * Leases that have run out: their recipients wait again, due now. Only a claim takes them back, so that an owner who was stopped,
+   * or whose clock was set, can still settle or renew what it is about to.
+   */
+  function expire(nowMs: number): void {
+    for (const expired of memory.expiredLeases(nowMs)) {
+      memory.dropLease(expired);
+      memory.touch(expired.tenant, expired.destination);
+      memory.ready.add(expired.tenant, expired.destination, returned(expired, nowMs));
+      memory.counters.Leased -= expired.indices.length;
+      memory.counters.Waiting += expired.indices.length;
+    }
+  }
+
   return {
     claim({ limit, limitPerDestination, leaseMs }, nowMs) {
+      expire(nowMs);
       const turn: Turn = { claimed: [], nowMs, leaseExpiry: nowMs + leaseMs, recipients: 0, bytes: 0 };
       const given = new Map<string, number>();
       const aside: Slot[] = [];
@@ -112,16 +125,6 @@ export function createClaiming(db: DatabaseSync, memory: Memory, due: DueRecipie
       memory.counters.Waiting -= turn.recipients;
       memory.counters.Leased += turn.recipients;
       return { leaseExpiry: turn.leaseExpiry, messages: turn.claimed };
-    },
-
-    expire(nowMs) {
-      for (const expired of memory.expiredLeases(nowMs)) {
-        memory.dropLease(expired);
-        memory.touch(expired.tenant, expired.destination);
-        memory.ready.add(expired.tenant, expired.destination, returned(expired, nowMs));
-        memory.counters.Leased -= expired.indices.length;
-        memory.counters.Waiting += expired.indices.length;
-      }
     },
   };
 }

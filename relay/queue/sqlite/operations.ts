@@ -20,8 +20,6 @@ export interface Circumstances {
 
 export interface Operations {
   execute(op: Op, circumstances: Circumstances): Answer;
-  /** What time does by itself, before a batch. */
-  expire(nowMs: number): void;
   /** What a transaction writes once, before its commit. */
   saveTotals(): void;
   /** The transaction that saved them was rolled back. */
@@ -93,8 +91,6 @@ export function createOperations({ db, upkeep }: Database, memory: Memory, dataD
           return undefined;
       }
     },
-
-    expire: claiming.expire,
 
     saveTotals() {
       const { accepted, delivered, failed, discarded } = memory.counters;

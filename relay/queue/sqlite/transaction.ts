@@ -50,7 +50,6 @@ export function createTransaction(db: DatabaseSync, memory: Memory, operations: 
     const mark = memory.mark();
     begin.run();
     try {
-      operations.expire(Math.max(...requests.map(request => request.circumstances.nowMs)));
       const results = requests.map(run);
       operations.saveTotals();
       commit.run();

@@ -119,6 +119,20 @@ export function claims(suite: Suite): void {
       assert.equal(await suite.queue.count({}), 0);
     });
 
+    it('whose time is over can be settled and renewed until a claim takes them back', async () => {
+      const leased = () => suite.queue.enqueue(message(suite.clock), { leaseMs: 1000 });
+      const [settled, renewed, lost] = [only(await leased()), only(await leased()), only(await leased())];
+      suite.clock.advance(60_000);
+      await deliver(suite.queue, settled);
+      assert.deepEqual(await suite.queue.renew([renewed.token], 1000), []);
+      assert.deepEqual(
+        (await suite.claimed()).map(({ message: { id } }) => id),
+        [lost.message.id],
+      );
+      await deliver(suite.queue, renewed);
+      await suite.conserved();
+    });
+
     it('wake the scheduler when they end, though nothing else would', async () => {
       await suite.queue.enqueue(message(suite.clock), { leaseMs: 1000 });
       assert.equal(await suite.queue.nextDueTimeMs(), suite.clock.now() + 1000);

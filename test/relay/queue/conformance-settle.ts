@@ -107,6 +107,7 @@ export function settling(suite: Suite): void {
     it('refuses a lost lease alone, while the rest of the same turn is kept', async () => {
       const [lost] = await suite.queue.enqueue(message(suite.clock), { leaseMs: 1 });
       suite.clock.advance(1);
+      await suite.claimed();
       const [kept] = await suite.queue.enqueue(message(suite.clock), { leaseMs: 1000 });
       assert.ok(lost !== undefined && kept !== undefined);
       const results = await Promise.allSettled([

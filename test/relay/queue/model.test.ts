@@ -87,7 +87,7 @@ class Pair {
         return this.settle(next);
       case 'advance':
         this.harness.clock.advance(next.ms);
-        return this.leasesEnd(() => this.model.expire(this.nowMs));
+        return;
       case 'suspend':
         this.model.suspend(`direct/${next.domain}`, this.nowMs + next.forMs);
         return this.harness.queue.suspend(`direct/${next.domain}`, this.nowMs + next.forMs);
@@ -112,6 +112,7 @@ class Pair {
   }
 
   async claim({ limit, each }: CommandOf<'claim'>): Promise<void> {
+    this.leasesEnd(() => this.model.expire(this.nowMs));
     const claims = await this.harness.queue.claim({ limit, limitPerDestination: each, leaseMs: 2500 });
     const given = new Map<string, number>();
     const claimable = new Set(this.model.claimable(this.nowMs).map(({ key }) => key));

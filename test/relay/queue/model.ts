@@ -82,7 +82,7 @@ export class Model {
     else this.totals.discarded += 1;
   }
 
-  /** Time went on. */
+  /** What a claim does first. */
   expire(nowMs: number): void {
     for (const lease of this.leases.filter(({ expiryMs }) => expiryMs <= nowMs)) this.#unlease(lease, nowMs);
   }

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLog } from '../../../relay/log.ts';
+import type { Claim, Queue } from '../../../relay/queue/queue.ts';
+import { openVolumeQueue } from '../../../relay/queue/sqlite/store.ts';
+import { HeldClaims } from '../../../relay/schedule/held.ts';
+import { LeaseKeeper, leaseMs } from '../../../relay/schedule/leases.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+import { message } from '../queue/messages.ts';
+
+interface Keeping extends AsyncDisposable {
+  readonly clock: FakeClock;
+  readonly queue: Queue;
+  readonly held: HeldClaims;
+  readonly keeper: LeaseKeeper;
+  /** Everything that is due, claimed as another owner would. */
+  claimed(): Promise<Claim[]>;
+}
+
+async function startKeeping(): Promise<Keeping> {
+  const folder = await temporaryFolder();
+  const clock = new FakeClock();
+  const queue = await openVolumeQueue({ dataDir: folder.path, minFreeDiskBytes: () => 0, clock });
+  const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
+  const keeper = new LeaseKeeper({ queue, held, clock, log: createLog('silent') });
+  return {
+    clock,
+    queue,
+    held,
+    keeper,
+    claimed: () => queue.claim({ limit: 100, limitPerDestination: 100, leaseMs }),
+    async [Symbol.asyncDispose]() {
+      await queue.close();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function hold({ queue, held, clock }: Keeping): Promise<ReturnType<HeldClaims['add']>> {
+  const [claim] = await queue.enqueue(message(clock), { leaseMs });
+  assert.ok(claim !== undefined);
+  return held.add(claim);
+}
+
+test('what is held for long stays ours, and nobody else gets it', async () => {
+  await using set = await startKeeping();
+  const mine = await hold(set);
+  const ended = new AbortController();
+  const keeping = set.keeper.keep(ended.signal);
+  for (let n = 0; n < 60; n++) {
+    await set.clock.advance(leaseMs / 6);
+    await waitUntil('the keeper sleeps again', () => set.clock.sleepers === 1);
+    assert.deepEqual(await set.claimed(), []);
+  }
+  ended.abort();
+  await assert.rejects(keeping);
+  await set.queue.settle({ claim: mine.claim, outcomes: [{ index: 0, result: 'Delivered' }], messages: [] });
+});
+
+test('without a keeper it goes to another owner; the keeper says so and the settlement is refused', async () => {
+  await using set = await startKeeping();
+  const mine = await hold(set);
+  await set.clock.advance(leaseMs);
+  assert.equal((await set.claimed()).length, 1);
+  await set.keeper.catchUp();
+  assert.equal(mine.lost, true);
+  await assert.rejects(
+    set.queue.settle({ claim: mine.claim, outcomes: [{ index: 0, result: 'Delivered' }], messages: [] }),
+    { code: 'POSTROAD_LEASE_LOST' },
+  );
+});
+
+test('a process that was stopped for longer than its leases renews them before it claims', async () => {
+  await using set = await startKeeping();
+  const mine = await hold(set);
+  await set.clock.advance(10 * leaseMs);
+  await set.keeper.catchUp();
+  assert.equal(mine.lost, false);
+  assert.deepEqual(await set.claimed(), []);
+});
+
+test('catching up costs nothing while time goes on as usual', async () => {
+  await using set = await startKeeping();
+  const mine = await hold(set);
+  const before = mine.leaseExpiryTimeMs;
+  await set.clock.advance(leaseMs / 6);
+  await set.keeper.catchUp();
+  assert.equal(mine.leaseExpiryTimeMs, before);
+});
