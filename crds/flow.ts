@@ -36,7 +36,7 @@ export const retry = object(
 );
 
 export const limits = object(
-  'What one pod takes. Beyond: a temporary refusal (421 or 452), or 552 for a message that is too big.',
+  'What one pod takes. Beyond: a temporary refusal (421 or 452), or a final one for a message that is too big (552) or has a line that is too long (554).',
   {
     maxMessageSize: defaulted(
       quantity('Largest message, announced as SIZE and enforced.', [quantityBetween('1Ki', '1Gi')]),
