@@ -1,4 +1,5 @@
 /** The relay's HTTP side: probes, metrics, and what the Capture route kept. No secrets, nothing that changes state. */
+import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { Log } from './log.ts';
@@ -49,6 +50,7 @@ export async function startHttp(
     dependencies.log.error({ path: request.routeOptions.url ?? '', error: String(error) }, 'request failed');
     await answer.code(500).send({ error: 'internal error; the log has the cause' });
   });
+  if (isLoopback(bind.address)) refuseForeignNames(server);
   addProbes(server, dependencies);
   addCaptured(server, dependencies);
   server.get('/metrics', async (_request, answer) => {
@@ -60,6 +62,21 @@ export async function startHttp(
   if (bound === undefined || typeof bound === 'string')
     throw new Error('the HTTP server has no address after it began to listen');
   return { address: bound.address, port: bound.port, close: () => server.close() };
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
+/**
+ * A page of the Internet can give its own name the address of this machine (DNS rebinding); a browser then lets it read what we
+ * answer, captured mail too. What is bound for this machine alone answers to no such name.
+ */
+function refuseForeignNames(server: FastifyInstance): void {
+  server.addHook('onRequest', async ({ hostname }, answer) => {
+    const own = hostname === 'localhost' || isIP(hostname.replaceAll(/^\[|\]$/g, '')) !== 0;
+    if (!own) await answer.code(421).send({ error: 'this is for its own machine: ask for 127.0.0.1 or localhost' });
+  });
 }
 
 function addProbes(server: FastifyInstance, { probe, isDraining, log }: HttpDependencies): void {
