@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { podReportOf } from '../../../operator/mailrelay/pod-report.ts';
+import { createMetrics } from '../../../relay/metrics.ts';
+
+test('the metrics of a relay say what it runs and how much it holds', async () => {
+  const metrics = createMetrics();
+  metrics.postroad_config_revision_info.set({ revision: '08902db07a35fbab' }, 1);
+  metrics.postroad_queue_recipients.set({ state: 'Waiting' }, 40);
+  metrics.postroad_queue_recipients.set({ state: 'Held' }, 2);
+  assert.deepEqual(podReportOf(await metrics.registry.metrics()), {
+    revision: '08902db07a35fbab',
+    queuedRecipients: 42,
+  });
+});
+
+test('a count beyond a thousand million million is still a count', () => {
+  const text = 'postroad_config_revision_info{revision="1"} 1\npostroad_queue_recipients{state="Waiting"} 1e+21\n';
+  assert.equal(podReportOf(text)?.queuedRecipients, 1e21);
+});
+
+for (const [what, text] of [
+  ['nothing', ''],
+  ['a page', '<html>not found</html>'],
+  ['a relay without a configuration', 'postroad_queue_recipients{state="Waiting"} 0\n'],
+  ['a relay that does not say what it holds', 'postroad_config_revision_info{revision="1"} 1\n'],
+  [
+    'a revision that it ran before',
+    'postroad_config_revision_info{revision="1"} 0\npostroad_queue_recipients{state="Held"} 0\n',
+  ],
+] as const) {
+  test(`${what} is no report`, () => {
+    assert.equal(podReportOf(text), undefined);
+  });
+}
