@@ -60,6 +60,7 @@ const adapters: Readonly<Record<string, RegExp>> = {
   fastify: /^relay\/http\.ts$/,
   zod: /^(relay\/config\.ts$|crds\/)/,
   yaml: /^(crds\/|operator\/standalone)/,
+  '@kubernetes/client-node': /^operator\/kube\/kubeconfig\.ts$/,
   '@peculiar/x509': /^operator\/mailrelay\/certificate\.ts$/,
   'reflect-metadata': /^operator\/mailrelay\/certificate\.ts$/,
 };

@@ -1,0 +1,180 @@
+/**
+ * The only writer. Objects are written whole, as wanted, by server-side apply: fields no longer wanted go, fields of others stay. What
+ * need not be written is not: a pass over an unchanged world makes no request.
+ *
+ * Unchanged means: the live object carries the hash of this very content (an annotation of ours), and the server still counts every field
+ * of it as ours. Where something between us and the store rewrites what we apply (an admission webhook), that never becomes true; so
+ * the resourceVersion that our own write led to counts as unchanged as well, for as long as the object has it; and the one that it was
+ * written over, which a cache may show for a moment longer.
+ */
+import type { KubeClient } from './client.ts';
+import { contentHash } from './content-hash.ts';
+import { ApiError, isConflict, isNotFound } from './errors.ts';
+import type { MetricSink } from './metrics.ts';
+import { type KubeObject, keyOf, pathOf, type Resource } from './object.ts';
+import { ownsAll } from './owned.ts';
+import { RecentWrites } from './recent-writes.ts';
+import { ownFields } from './transform.ts';
+
+export const appliedHashAnnotation = 'postroad.dev/applied-hash';
+
+export interface ApplierOptions {
+  readonly client: KubeClient;
+  readonly metrics: MetricSink;
+  readonly fieldManager: string;
+  /** Throws when nothing may be written (any more): the lease's `assertHeld`. */
+  readonly assertMayWrite: () => void;
+}
+
+export interface Write<T extends KubeObject> {
+  readonly resource: Resource;
+  readonly wanted: T;
+  /** As seen last; undefined: not there. */
+  readonly live: KubeObject | undefined;
+  readonly signal: AbortSignal;
+  /** Takes fields from whoever has them; true unless said otherwise. */
+  readonly force?: boolean;
+  /** Refused (409) unless the object is the live one, unchanged. */
+  readonly onlyIfUnchanged?: boolean;
+}
+
+export interface Written<T extends KubeObject> {
+  readonly result: 'Created' | 'Updated' | 'Unchanged';
+  /** As the server has it; of an unchanged one, as it was seen. */
+  readonly object: T;
+}
+
+export interface Deletion {
+  readonly resource: Resource;
+  /** This very object: one of the same name that was made since stays. */
+  readonly live: KubeObject;
+  readonly signal: AbortSignal;
+  readonly propagationPolicy?: 'Foreground' | 'Background' | 'Orphan';
+  readonly onlyIfUnchanged?: boolean;
+}
+
+export interface Applier {
+  apply<T extends KubeObject>(write: Write<T>): Promise<Written<T>>;
+  /** `wanted` has its status, and beside it no more than apiVersion, kind, name and namespace. */
+  applyStatus<T extends KubeObject & { readonly status?: unknown }>(write: Write<T>): Promise<Written<T>>;
+  /** Gone: it was not there, or not the same any more. */
+  delete(deletion: Deletion): Promise<'Deleted' | 'Gone'>;
+}
+
+const conflictAttempts = 3;
+
+export function createApplier({ client, metrics, fieldManager, assertMayWrite }: ApplierOptions): Applier {
+  const recent = new RecentWrites();
+
+  async function counted<T extends { readonly result: string }>(kind: string, work: () => Promise<T>): Promise<T> {
+    try {
+      const written = await work();
+      metrics.add('postroad_operator_writes_total', { kind, result: written.result });
+      return written;
+    } catch (error) {
+      metrics.add('postroad_operator_writes_total', { kind, result: 'Error' });
+      throw error;
+    }
+  }
+
+  async function patch<T extends KubeObject>(write: Write<T>, body: T, subresource?: string): Promise<T> {
+    const { resource, live, signal, force = true, onlyIfUnchanged = false } = write;
+    const path = pathOf(resource, { ...body.metadata, subresource });
+    const query = { fieldManager, force, fieldValidation: 'Strict' };
+    const { uid, resourceVersion } = live?.metadata ?? {};
+    const metadata = onlyIfUnchanged ? { ...body.metadata, uid, resourceVersion } : body.metadata;
+    for (let attempt = 1; ; attempt++) {
+      assertMayWrite();
+      try {
+        const contentType = 'application/apply-patch+yaml';
+        return await client.request<T>({
+          method: 'PATCH',
+          path,
+          query,
+          body: { ...body, metadata },
+          contentType,
+          signal,
+        });
+      } catch (error) {
+        // Two writers met within the server. What we want does not depend on what they wrote.
+        if (onlyIfUnchanged || attempt >= conflictAttempts || !isMeeting(error)) throw error;
+      }
+    }
+  }
+
+  async function write<T extends KubeObject>(write_: Write<T>, plan: Plan<T>): Promise<Written<T>> {
+    const { live, wanted, resource } = write_;
+    const key = [resource.kind, keyOf(wanted.metadata), plan.subresource ?? ''].join(' ');
+    const version = live?.metadata.resourceVersion;
+    const isKnown = version !== undefined && recent.has(key, plan.hash, version);
+    if (live !== undefined && (isKnown || plan.isInPlace(live))) return { result: 'Unchanged', object: live as T };
+    const object = await patch(write_, plan.body, plan.subresource);
+    recent.add(key, plan.hash, [version, object.metadata.resourceVersion]);
+    if (live === undefined) return { result: 'Created', object };
+    // The server found nothing to change: the live object was older than what is there, or says it otherwise.
+    return { result: object.metadata.resourceVersion === version ? 'Unchanged' : 'Updated', object };
+  }
+
+  return {
+    apply: write_ =>
+      counted(write_.resource.kind, () => {
+        const { wanted } = write_;
+        const hash = contentHash(wanted);
+        const annotations = { ...wanted.metadata.annotations, [appliedHashAnnotation]: hash };
+        const body = { ...wanted, metadata: { ...wanted.metadata, annotations } };
+        return write(write_, { hash, body, isInPlace: live => isInPlace(live, wanted, hash) });
+      }),
+    applyStatus: write_ =>
+      counted(write_.resource.kind, () => {
+        const { apiVersion, kind, metadata, status } = write_.wanted;
+        const { namespace, name } = metadata;
+        const named = namespace === undefined ? { name } : { namespace, name };
+        const body = { apiVersion, kind, metadata: named, status } as typeof write_.wanted;
+        const hash = contentHash(status);
+        const isSame = (live: KubeObject): boolean => 'status' in live && contentHash(live.status) === hash;
+        return write(write_, { hash, body, subresource: 'status', isInPlace: isSame });
+      }),
+    async delete({ resource, live, signal, propagationPolicy = 'Background', onlyIfUnchanged = false }) {
+      const { uid, resourceVersion } = live.metadata;
+      const preconditions = onlyIfUnchanged ? { uid, resourceVersion } : { uid };
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions, propagationPolicy };
+      const { result } = await counted(resource.kind, async () => {
+        try {
+          assertMayWrite();
+          await client.request({ method: 'DELETE', path: pathOf(resource, live.metadata), body, signal });
+          return { result: 'Deleted' as const };
+        } catch (error) {
+          if (isNotFound(error) || (isConflict(error) && !onlyIfUnchanged)) return { result: 'Gone' as const };
+          throw error;
+        }
+      });
+      return result;
+    },
+  };
+
+  function isInPlace(live: KubeObject, wanted: KubeObject, hash: string): boolean {
+    if (live.metadata.annotations?.[appliedHashAnnotation] !== hash) return false;
+    const owned = ownFields(live, fieldManager, '');
+    return owned !== undefined && ownsAll(owned, ownable(wanted));
+  }
+}
+
+interface Plan<T extends KubeObject> {
+  readonly hash: string;
+  readonly body: T;
+  readonly subresource?: string;
+  isInPlace(live: KubeObject): boolean;
+}
+
+/** Nobody owns an object's type and name; the server keeps them out of the field sets. A Secret's stringData is owned as data. */
+function ownable(wanted: KubeObject): Readonly<Record<string, unknown>> {
+  const { apiVersion: _, kind: __, metadata, ...content } = wanted as KubeObject & { readonly stringData?: object };
+  const { labels, annotations, ownerReferences, finalizers } = metadata;
+  const { stringData, ...rest } = content;
+  const data = stringData === undefined ? {} : { data: stringData };
+  return { ...data, ...rest, metadata: { labels, annotations, ownerReferences, finalizers } };
+}
+
+function isMeeting(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409 && error.conflicts.length === 0;
+}

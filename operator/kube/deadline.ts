@@ -1,0 +1,53 @@
+import type { Clock } from '../../relay/clock.ts';
+
+interface Deadline {
+  readonly clock: Clock;
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+  /** What the work is aborted with when its time is over. */
+  readonly reason: () => Error;
+}
+
+/**
+ * Does the work with a signal of its own that follows `signal` and is aborted after `limitMs`. (AbortSignal.any keeps a trace of every
+ * short signal in the long one it was made of; a process's signal sees millions of requests.)
+ */
+export async function withDeadline<T>(
+  { clock, limitMs, signal, reason }: Deadline,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  using linked = linkedSignal(signal);
+  const done = new AbortController();
+  const timer = clock.sleep(limitMs, done.signal).then(
+    () => linked.abort(reason()),
+    // Only ever the work that ended first.
+    () => undefined,
+  );
+  try {
+    return await work(linked.signal);
+  } catch (error) {
+    // Whatever the abort made the work say, why it was aborted says more.
+    throw linked.signal.aborted ? linked.signal.reason : error;
+  } finally {
+    done.abort();
+    await timer;
+  }
+}
+
+interface LinkedSignal extends Disposable {
+  readonly signal: AbortSignal;
+  abort(reason: unknown): void;
+}
+
+/** A signal that is aborted with its parent or alone; disposing of it lets go of the parent. */
+export function linkedSignal(parent: AbortSignal): LinkedSignal {
+  const controller = new AbortController();
+  const follow = (): void => controller.abort(parent.reason);
+  if (parent.aborted) follow();
+  else parent.addEventListener('abort', follow, { once: true });
+  return {
+    signal: controller.signal,
+    abort: reason => controller.abort(reason),
+    [Symbol.dispose]: () => parent.removeEventListener('abort', follow),
+  };
+}

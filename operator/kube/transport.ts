@@ -1,0 +1,127 @@
+/** Requests as bytes: agents by their TLS material, credentials read again now and then. Knows nothing of Kubernetes' answers. */
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Clock } from '../../relay/clock.ts';
+import type { Connection, Credentials, TlsMaterial } from './connection.ts';
+import { ConnectionError } from './errors.ts';
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
+
+export interface WireRequest {
+  readonly method: Method;
+  /** With its query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer | undefined;
+  readonly signal: AbortSignal;
+}
+
+export interface Transport {
+  /** Resolves with the head of the answer; its body is still to be read. */
+  send(request: WireRequest): Promise<IncomingMessage>;
+  /** Reads the credentials again with the next request: the server did not take them. */
+  forgetCredentials(): void;
+  close(): void;
+}
+
+/** As client-go does: a token is read again after a minute at the latest. */
+const credentialsMs = 60_000;
+/** Dead peers are found even where no request is under way. */
+const keepAliveMs = 30_000;
+
+interface Session extends Credentials {
+  readonly agent: HttpAgent;
+  readonly readTimeMs: number;
+}
+
+export function createTransport(connection: Connection, clock: Clock): Transport {
+  const server = new URL(connection.server);
+  const isTls = server.protocol === 'https:';
+  const base = server.pathname.replace(/\/$/, '');
+  const agents = new Set<HttpAgent>();
+  let session: Session | undefined;
+  let reading: Promise<Session> | undefined;
+
+  function agentFor(tls: TlsMaterial): HttpAgent {
+    if (session !== undefined && isSame(session.tls, tls)) return session.agent;
+    const options = { keepAlive: true, keepAliveMsecs: keepAliveMs };
+    const agent = isTls ? new HttpsAgent({ ...options, ...tls }) : new HttpAgent(options);
+    // What is under way on the old one may end there; its idle connections hold credentials that are no longer ours.
+    for (const old of agents) {
+      for (const sockets of Object.values(old.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+    }
+    agents.add(agent);
+    return agent;
+  }
+
+  async function readSession(): Promise<Session> {
+    const { headers, tls } = await connection.credentials();
+    session = { headers, tls, agent: agentFor(tls), readTimeMs: clock.now() };
+    return session;
+  }
+
+  async function currentSession(): Promise<Session> {
+    const ageMs = session === undefined ? Number.POSITIVE_INFINITY : clock.now() - session.readTimeMs;
+    // A clock that was set back makes them look young for long, so an age below zero counts as old.
+    if (session !== undefined && ageMs >= 0 && ageMs < credentialsMs) return session;
+    reading ??= readSession().finally(() => {
+      reading = undefined;
+    });
+    return await reading;
+  }
+
+  return {
+    async send({ method, path, headers, body, signal }) {
+      const { headers: identity, agent } = await currentSession();
+      signal.throwIfAborted();
+      const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+      const request = (isTls ? httpsRequest : httpRequest)({
+        agent,
+        method,
+        host: server.hostname.replace(/^\[|\]$/g, ''),
+        port: server.port === '' ? (isTls ? 443 : 80) : server.port,
+        path: base + path,
+        headers: { ...headers, ...identity, ...(body === undefined ? {} : { 'content-length': body.length }) },
+        signal,
+      });
+      request.once('response', resolve);
+      // Stays: a connection that breaks after the answer's head says so here too.
+      request.on('error', cause => {
+        if (signal.aborted) reject(signal.reason);
+        else reject(Object.assign(unreachable(method, path, cause), { isStaleConnection: request.reusedSocket }));
+      });
+      request.end(body);
+      return await promise;
+    },
+    forgetCredentials() {
+      if (session !== undefined) session = { ...session, readTimeMs: Number.NEGATIVE_INFINITY };
+    },
+    close() {
+      for (const agent of agents) agent.destroy();
+      agents.clear();
+    },
+  };
+}
+
+function unreachable(method: Method, path: string, cause: Error): ConnectionError {
+  return new ConnectionError(`${method} ${path.split('?')[0]}`, 'Unreachable', cause);
+}
+
+/** The server closed an idle connection just as we took it up: nothing was wrong with the request. */
+export function isStaleConnection(error: unknown): boolean {
+  return error instanceof ConnectionError && 'isStaleConnection' in error && error.isStaleConnection === true;
+}
+
+function isSame(a: TlsMaterial, b: TlsMaterial): boolean {
+  return (
+    sameBytes(a.ca, b.ca) &&
+    sameBytes(a.cert, b.cert) &&
+    sameBytes(a.key, b.key) &&
+    a.servername === b.servername &&
+    a.rejectUnauthorized === b.rejectUnauthorized
+  );
+}
+
+function sameBytes(a: string | Buffer | undefined, b: string | Buffer | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && Buffer.from(a).equals(Buffer.from(b)));
+}
