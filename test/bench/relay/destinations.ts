@@ -10,7 +10,8 @@ export function destinationAddress(name: string): string | undefined {
   return match === null ? undefined : `127.1.${match[1]}.${match[2]}`;
 }
 
-/** The same for Postfix: a regexp: table for transport_maps. */
-export function transportTable(port: number): string {
-  return `/@d([0-9]+)x([0-9]+)\\.bench\\.test$/ smtp:[127.1.$1.$2]:${port}\n`;
+/** The same for Postfix: a texthash: table for transport_maps. */
+export function transportTable(destinations: number, port: number): string {
+  const names = Array.from({ length: destinations }, (_, index) => destinationName(index));
+  return names.map(name => `${name} smtp:[${destinationAddress(name)}]:${port}\n`).join('');
 }

@@ -16,6 +16,8 @@ const { values } = parseArgs({
     pairs: { type: 'string', default: '5' },
     /** Of load a run. */
     seconds: { type: 'string', default: '4' },
+    /** How long each pair may wait for a machine that nobody else uses. */
+    quiet: { type: 'string', default: '0' },
     relays: { type: 'string', default: 'postroad,postfix,haraka' },
     /** A folder: our relay writes CPU profiles there when it ends. */
     profile: { type: 'string' },
@@ -57,14 +59,14 @@ async function bench(): Promise<void> {
   await setUpPackages(say);
   say(await describeMachine());
   const kinds = await preparedRelays();
+  const options = {
+    pairs: Number(values.pairs),
+    seconds: Number(values.seconds),
+    quietSeconds: Number(values.quiet),
+    say,
+  };
   for (const one of chosenCases()) {
-    for (const line of await runCase(one, kinds, {
-      pairs: Number(values.pairs),
-      seconds: Number(values.seconds),
-      say,
-    })) {
-      say(line);
-    }
+    for (const line of await runCase(one, kinds, options)) say(line);
   }
 }
 

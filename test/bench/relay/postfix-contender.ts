@@ -64,8 +64,8 @@ function tuned({ sessions }: Task): Record<string, string> {
 async function routes({ folder, sinkPort, destinations }: Task): Promise<Record<string, string>> {
   if (destinations === 1) return { relayhost: `[127.0.0.1]:${sinkPort}` };
   const file = join(folder, 'transport');
-  await writeFile(file, transportTable(sinkPort));
-  return { transport_maps: `regexp:${file}` };
+  await writeFile(file, transportTable(destinations, sinkPort));
+  return { transport_maps: `texthash:${file}` };
 }
 
 function tls({ tls: files }: Task): Record<string, string> {

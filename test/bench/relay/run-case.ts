@@ -7,12 +7,15 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { type Case, describe } from './cases.ts';
 import type { Contender, ContenderKind, Task } from './contender.ts';
 import { type Figures, measure } from './measure.ts';
+import { untilQuiet } from './quiet.ts';
 import { report } from './report.ts';
 import { type Sink, startSink } from './sink.ts';
 
 export interface CaseOptions {
   readonly pairs: number;
   readonly seconds: number;
+  /** Longest wait before each pair for a machine that nobody else uses. */
+  readonly quietSeconds: number;
   readonly say: (line: string) => void;
 }
 
@@ -55,7 +58,7 @@ async function runPairs(
   one: Case,
   contenders: readonly Contender[],
   sink: Sink,
-  { pairs, seconds, say }: CaseOptions,
+  { pairs, seconds, quietSeconds, say }: CaseOptions,
 ): Promise<Map<string, Figures[]>> {
   const rates = new Map<string, number>();
   for (const contender of contenders) {
@@ -64,10 +67,11 @@ async function runPairs(
   }
   const runs = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]));
   for (let pair = 1; pair <= pairs; pair++) {
+    await untilQuiet(quietSeconds);
     for (const contender of contenders) {
       const messages = Math.max(fewestMessages, Math.round((rates.get(contender.name) ?? 0) * seconds));
       const figures = await measure(contender, sink, one, messages);
-      rates.set(contender.name, figures.endToEndPerSecond);
+      rates.set(contender.name, rateOf(one, figures));
       runs.get(contender.name)?.push(figures);
       const remarks = (await contender.remarks?.()) ?? '';
       say(`${pair} ${contender.name.padEnd(9)} ${summary(figures)} ${remarks}`);
@@ -83,9 +87,14 @@ async function warmUp(one: Case, contender: Contender, sink: Sink): Promise<numb
   for (const amount of warmUps) {
     // A slow one is warm after two seconds as well.
     const messages = rate === 0 ? amount * scale : Math.min(amount * scale, rate * 2);
-    rate = (await measure(contender, sink, one, Math.round(messages))).endToEndPerSecond;
+    rate = rateOf(one, await measure(contender, sink, one, Math.round(messages)));
   }
   return rate;
+}
+
+/** What the length of the next run is reckoned by. Where the next hop defers, the end waits for retries, not for work. */
+function rateOf({ deferEvery }: Case, { acceptedPerSecond, endToEndPerSecond }: Figures): number {
+  return deferEvery > 0 ? acceptedPerSecond : endToEndPerSecond;
 }
 
 /** The same load with nothing in between; TLS is not the sink's to offer. */
