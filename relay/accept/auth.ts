@@ -1,5 +1,4 @@
 /** AUTH (RFC 4954) with PLAIN (RFC 4616) and LOGIN, which is no standard but all that some clients know. */
-import { identifyUser } from '../policy/identity.ts';
 import { type Answer, challenge, replies, syntax } from './replies.ts';
 import type { Session } from './session.ts';
 
@@ -58,8 +57,7 @@ async function verify(session: Session, user: string, password: string): Promise
   const result = await authenticator.verify(state().secrets.users, { user, password });
   if (result === 'Wrong') return failed(session);
   if (result === 'Unavailable') return replies.authUnavailable;
-  session.authenticated = true;
-  session.identity = identifyUser(state().policies, user);
+  session.user = user;
   log.info({ session: session.id, user }, 'authenticated');
   return replies.authenticated;
 }

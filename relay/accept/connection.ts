@@ -11,9 +11,9 @@ import type { Socket } from 'node:net';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import type { SMTPServer } from 'smtp-server/lib/smtp-server.js';
 import type { LimitsConfig } from '../config.ts';
-import { QueueFullError } from '../queue/queue.ts';
 import type { Chunk } from './bdat.ts';
 import type { Client, ConnectionDependencies } from './dependencies.ts';
+import { answerToFault } from './fault.ts';
 import { Incoming } from './incoming.ts';
 import { interpret, type Step } from './interpret.ts';
 import { type Answer, chunkReceived, greeting, replies } from './replies.ts';
@@ -131,7 +131,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     try {
       return this.#take(next === undefined ? interpret(this.#session, line) : next(line.toString('latin1')));
     } catch (error) {
-      this.#sayFault(error);
+      this.#reply(answerToFault(this.#session, error));
       return undefined;
     }
   }
@@ -228,18 +228,8 @@ export class Connection extends SMTPConnection implements WireOwner {
     try {
       this.#reply(await answer);
     } catch (error) {
-      this.#sayFault(error);
+      this.#reply(answerToFault(this.#session, error));
     }
-  }
-
-  /** Our own fault is never the client's (G4). */
-  #sayFault(error: unknown): void {
-    if (error instanceof QueueFullError) {
-      this.#reply(replies.queueFull);
-      return;
-    }
-    this.#deps.log.error({ session: this.id, err: error }, 'command failed');
-    this.#reply(replies.internal);
   }
 
   #reply(answer: Answer): void {

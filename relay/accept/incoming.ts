@@ -6,14 +6,15 @@
  * read up to their end, since the client only then reads the reply.
  */
 import { isAscii } from 'node:buffer';
-import { type NewMessage, QueueFullError, type Spool } from '../queue/queue.ts';
+import type { NewMessage, Spool } from '../queue/queue.ts';
 import type { BodyHasher } from '../sign/signer.ts';
 import { endOfHeader } from '../smtp/message.ts';
 import { ContentScanner } from './content-scanner.ts';
+import { answerToFault, storeFault } from './fault.ts';
 import { LineEndingFixer } from './line-endings.ts';
 import { type Answer, replies } from './replies.ts';
 import type { Session, Transaction } from './session.ts';
-import { StoreFault, storeFault, submitMessage } from './submit.ts';
+import { submitMessage } from './submit.ts';
 
 const maxHeaderBytes = 256 * 1024;
 /** Smaller chunks are gathered, so that a client that sends byte by byte does not cost a Buffer a byte. */
@@ -78,8 +79,7 @@ export class Incoming {
       if (this.#refusal !== undefined) return this.#refusal;
       return await this.#accept(receivedMs);
     } catch (error) {
-      this.#refuseForFault(error);
-      return this.#refusal ?? replies.internal;
+      return answerToFault(this.#session, error);
     } finally {
       this.#release();
     }
@@ -117,8 +117,9 @@ export class Incoming {
 
   async #accept(receivedMs: number): Promise<Answer> {
     const { deps } = this.#session;
-    const { sender, recipients } = this.#transaction;
+    const { identity, sender, recipients } = this.#transaction;
     const result = await submitMessage(this.#session, {
+      identity,
       sender: this.#eightBit ? { ...sender, body: '8BITMIME' } : sender,
       recipients: [...recipients.values()],
       header: this.#header,
@@ -195,20 +196,14 @@ export class Incoming {
   #write(chunk: Buffer): Promise<void> | undefined {
     if (this.#released) return undefined;
     try {
-      return this.#spool.write(chunk)?.catch((error: unknown) => this.#refuseForFault(storeFault(error)));
+      return this.#spool.write(chunk)?.catch((error: unknown) => this.#fail(storeFault(error)));
     } catch (error) {
-      this.#refuseForFault(storeFault(error));
+      this.#fail(storeFault(error));
       return undefined;
     }
   }
 
-  /** Our own fault is never the client's: 4yz, whatever it was (G4). */
-  #refuseForFault(error: unknown): void {
-    if (error instanceof QueueFullError) {
-      this.refuse(replies.queueFull);
-      return;
-    }
-    this.#session.deps.log.error({ session: this.#session.id, err: error }, 'message could not be taken');
-    this.refuse(error instanceof StoreFault ? replies.queueUnavailable : replies.internal);
+  #fail(error: unknown): void {
+    this.refuse(answerToFault(this.#session, error));
   }
 }

@@ -25,9 +25,11 @@ export function mail(session: Session, argument: string): Answer {
   const path = reversePath(parsed.path, sender.smtputf8);
   if (path !== null && 'wire' in path) return path;
   sender.reversePath = path;
-  const decision = checkReversePath(session.deps.state().policies, session.identity, path);
+  const { identity } = session;
+  const decision = checkReversePath(session.deps.state().policies, identity, path);
   if (!decision.accept) return refusal(decision);
-  session.transaction = { sender, recipients: new Map(), incoming: undefined };
+  if (identity === undefined) throw new Error('mail from nobody was accepted');
+  session.transaction = { identity, sender, recipients: new Map(), incoming: undefined, chunkRefusal: undefined };
   return replies.senderOk;
 }
 

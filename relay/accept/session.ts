@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ListenerConfig } from '../config.ts';
 import type { RejectReason } from '../policy/decision.ts';
-import { type Identity, identifyNetwork } from '../policy/identity.ts';
+import { type Identity, identifyNetwork, identifyUser } from '../policy/identity.ts';
 import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
 import { formatReply } from '../smtp/reply.ts';
 import type { SessionDependencies } from './dependencies.ts';
@@ -25,11 +25,15 @@ export function tlsInfoOf(socket: Socket): TlsInfo | undefined {
 
 /** From MAIL to the reply to its data (RFC 5321 s3.3). */
 export interface Transaction {
+  /** Whose it is: who was somebody at MAIL may finish. */
+  readonly identity: Identity;
   readonly sender: EnvelopeSender;
   /** By local-part and domain: case matters in a local-part (RFC 5321 s2.4). */
   readonly recipients: Map<string, EnvelopeRecipient>;
   /** Once DATA or the first BDAT was accepted. */
   incoming: Incoming | undefined;
+  /** The first chunk of BDAT was refused with it. */
+  chunkRefusal: Answer | undefined;
 }
 
 export class Session {
@@ -42,9 +46,8 @@ export class Session {
   helo: string | undefined;
   /** It said EHLO, not HELO. */
   extended = false;
-  /** By AUTH, else by a trusted network. */
-  identity: Identity | undefined;
-  authenticated = false;
+  /** Who logged in; undefined while nobody has. */
+  user: string | undefined;
   failedLogins = 0;
   transaction: Transaction | undefined;
 
@@ -56,7 +59,20 @@ export class Session {
     this.id = client.id;
     this.listener = client.listener;
     this.remoteAddress = client.remoteAddress;
-    this.identity = this.#networkIdentity();
+  }
+
+  get authenticated(): boolean {
+    return this.user !== undefined;
+  }
+
+  /**
+   * By AUTH, else by a trusted network; as the configuration has it now, since a session may outlive the user or the network that
+   * it began with. A changed password ends nothing.
+   */
+  get identity(): Identity | undefined {
+    const { policies, secrets } = this.deps.state();
+    if (this.user === undefined) return identifyNetwork(policies, this.remoteAddress);
+    return secrets.users.has(this.user) ? identifyUser(policies, this.user) : undefined;
   }
 
   /** RSET, EHLO, a finished message (RFC 5321 s4.1.1.5): what was received of a message is given back. */
@@ -71,17 +87,12 @@ export class Session {
     this.endTransaction();
     this.helo = undefined;
     this.extended = false;
-    this.authenticated = false;
-    this.identity = this.#networkIdentity();
+    this.user = undefined;
   }
 
   recordRefusal(answer: Answer, reason: RejectReason): void {
     const { log, metrics } = this.deps;
     metrics.postroad_accept_refusals_total.inc({ reason });
     log.info({ session: this.id, client: this.remoteAddress, reason, reply: formatReply(answer) }, 'refused');
-  }
-
-  #networkIdentity(): Identity | undefined {
-    return identifyNetwork(this.deps.state().policies, this.remoteAddress);
   }
 }

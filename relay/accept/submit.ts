@@ -2,9 +2,11 @@
 import type { PolicyConfig } from '../config.ts';
 import { checkForwardPath } from '../policy/forward-path.ts';
 import { checkFrom } from '../policy/from.ts';
+import type { Identity } from '../policy/identity.ts';
 import { routeRecipient } from '../policy/route.ts';
-import { type Content, type NewMessage, type NewRecipient, QueueFullError } from '../queue/queue.ts';
+import type { Content, NewMessage, NewRecipient } from '../queue/queue.ts';
 import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
+import { storeFault } from './fault.ts';
 import { type HeaderFacts, inspectHeader, missingFields, receivedField } from './received.ts';
 import { type Answer, queued, refusal, replies } from './replies.ts';
 import type { Session } from './session.ts';
@@ -14,6 +16,7 @@ const maxReceivedFields = 50;
 const maxHeaderFields = 1000;
 
 export interface ReceivedMessage {
+  readonly identity: Identity;
   readonly sender: EnvelopeSender;
   readonly recipients: readonly EnvelopeRecipient[];
   /** Up to and with the blank line. */
@@ -28,16 +31,6 @@ export interface Submission {
   readonly message?: NewMessage;
 }
 
-/** The store failed, for whatever reason but being full. */
-export class StoreFault extends Error {
-  override name = 'StoreFault';
-  readonly code = 'POSTROAD_ACCEPT_STORE_FAULT';
-}
-
-export function storeFault(cause: unknown): QueueFullError | StoreFault {
-  return cause instanceof QueueFullError ? cause : new StoreFault('the queue did not take the message', { cause });
-}
-
 async function stored<T>(operation: Promise<T>): Promise<T> {
   try {
     return await operation;
@@ -46,16 +39,14 @@ async function stored<T>(operation: Promise<T>): Promise<T> {
   }
 }
 
-/** @throws QueueFullError, StoreFault, or a fault of the signer. */
+/** @throws QueueFullError, another fault of the store, or one of the signer. */
 export async function submitMessage(session: Session, received: ReceivedMessage): Promise<Submission> {
-  const { deps, identity } = session;
+  const { deps } = session;
   const facts = inspectHeader(received.header);
   const unfit = unfitHeader(facts);
   if (unfit !== undefined) return { answer: unfit };
-  // RCPT and MAIL need an identity, and only STARTTLS, which ends the transaction, takes one away.
-  if (identity === undefined) throw new Error('message without an identity');
   const { config, policies } = deps.state();
-  const decision = checkFrom(policies, identity, received.header);
+  const decision = checkFrom(policies, received.identity, received.header);
   if (!decision.accept) return { answer: refusal(decision) };
   const policy = decision.value;
   const unreachable = checkRecipients(session, received.recipients, policy);
