@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ConfigError } from './config.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { loadState, type RelayState, watchedFolders } from './state.ts';
+import { createStateLoader, type RelayState, watchedFolders } from './state.ts';
 
 export interface Reloader {
   state(): RelayState;
@@ -26,9 +26,10 @@ const settleMs = 100;
 /** For folders whose changes the kernel does not report (some network mounts), and for what a rejected read left behind. */
 const recheckMs = 30_000;
 
-/** @throws what loadState throws: a relay does not start on a wrong configuration. */
+/** @throws what the loader throws: a relay does not start on a wrong configuration. */
 export async function createReloader({ configFile, log, metrics, onChange }: ReloaderOptions): Promise<Reloader> {
-  let current = await loadState(configFile);
+  const load = createStateLoader(configFile);
+  let current = await load();
   let watchers = watchFolders(current);
   let running: Promise<void> | undefined;
   let again = false;
@@ -49,7 +50,7 @@ export async function createReloader({ configFile, log, metrics, onChange }: Rel
 
   async function readOnce(): Promise<void> {
     try {
-      const next = await loadState(configFile, current);
+      const next = await load();
       if (isSame(next, current)) return;
       const added = watchFolders(next);
       for (const watcher of watchers) watcher.close();

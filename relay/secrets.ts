@@ -17,15 +17,18 @@ export interface Secrets {
   readonly trustAnchors: ReadonlyMap<string, string>;
 }
 
-/** @throws Error naming the file, never its content. */
-export async function loadSecrets(config: RelayConfig): Promise<Secrets> {
+/** Keys by their file, with what it said: of thousands of them only those that changed are parsed again. */
+export type KnownKeys = Map<string, { readonly pem: Buffer; readonly key: KeyObject }>;
+
+/** `known` is brought up to date. @throws Error naming the file, never its content. */
+export async function loadSecrets(config: RelayConfig, known: KnownKeys = new Map()): Promise<Secrets> {
   const smartHosts = [config.route, ...config.policies.map(policy => policy.route)].flatMap(smartHostOf);
   const [tls, users, dkimKeys, credentials, trustAnchors] = await Promise.all([
     loadTls(config),
     config.clients.usersDir === undefined ? new Map<string, string>() : loadEntries(config.clients.usersDir),
     loadEach(
       config.policies.flatMap(policy => policy.dkim.map(key => key.privateKeyFile)),
-      loadPrivateKey,
+      path => loadPrivateKey(path, known),
     ),
     loadEach(
       smartHosts.flatMap(host => host.credentialsDir ?? []),
@@ -36,6 +39,7 @@ export async function loadSecrets(config: RelayConfig): Promise<Secrets> {
       async path => await readFile(path, 'utf8'),
     ),
   ]);
+  for (const path of known.keys()) if (!dkimKeys.has(path)) known.delete(path);
   return { tls, users, dkimKeys, credentials, trustAnchors };
 }
 
@@ -58,10 +62,14 @@ async function loadTls({ tls }: RelayConfig): Promise<Secrets['tls']> {
   }
 }
 
-async function loadPrivateKey(path: string): Promise<KeyObject> {
+async function loadPrivateKey(path: string, known: KnownKeys): Promise<KeyObject> {
   const pem = await readFile(path);
+  const before = known.get(path);
+  if (before?.pem.equals(pem)) return before.key;
   try {
-    return createPrivateKey(pem);
+    const key = createPrivateKey(pem);
+    known.set(path, { pem, key });
+    return key;
   } catch (cause) {
     throw new Error(`${path} is not a private key in PEM`, { cause });
   }

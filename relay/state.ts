@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ConfigError, parseConfig, type RelayConfig } from './config.ts';
 import { createPolicySnapshot, type PolicySnapshot } from './policy/snapshot.ts';
-import { loadSecrets, type Secrets } from './secrets.ts';
+import { type KnownKeys, loadSecrets, type Secrets } from './secrets.ts';
 
 export interface RelayState {
   readonly config: RelayConfig;
@@ -14,24 +14,23 @@ export interface RelayState {
   readonly policies: PolicySnapshot;
 }
 
-export interface LoadedState extends RelayState {
-  /** Of the configuration file. */
-  readonly text: string;
-}
-
 /**
- * `before` is what an earlier call gave: a configuration of the same text is not checked anew, which with thousands of policies
- * holds up everything else for a while. @throws ConfigError with all faults, or Error naming the file that could not be read.
+ * What reads it, again and again; one call at a time. What stayed the same is not parsed anew: with thousands of policies that
+ * holds up everything else for a while. The function throws ConfigError with all faults, or Error naming the file that could not
+ * be read.
  */
-export async function loadState(configFile: string, before?: LoadedState): Promise<LoadedState> {
-  const text = await readFile(configFile, 'utf8');
-  const { config, policies } = before?.text === text ? before : parseState(text, configFile);
-  return { text, config, secrets: await loadSecrets(config), policies };
-}
-
-function parseState(text: string, configFile: string): Pick<RelayState, 'config' | 'policies'> {
-  const config = parseConfig(parseJson(text, configFile));
-  return { config, policies: createPolicySnapshot(config) };
+export function createStateLoader(configFile: string): () => Promise<RelayState> {
+  let known: (Omit<RelayState, 'secrets'> & { readonly text: string }) | undefined;
+  const keys: KnownKeys = new Map();
+  return async () => {
+    const text = await readFile(configFile, 'utf8');
+    if (known?.text !== text) {
+      const config = parseConfig(parseJson(text, configFile));
+      known = { text, config, policies: createPolicySnapshot(config) };
+    }
+    const { config, policies } = known;
+    return { config, secrets: await loadSecrets(config, keys), policies };
+  };
 }
 
 function parseJson(text: string, file: string): unknown {
