@@ -8,6 +8,7 @@ import type { Signer } from '../sign/signer.ts';
 import type { RelayState } from '../state.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Connection } from './connection.ts';
+import type { SessionMemory } from './session-memory.ts';
 
 /** What the rest of the relay gives to this room. */
 export interface AcceptDependencies {
@@ -19,6 +20,8 @@ export interface AcceptDependencies {
   readonly signer: Signer;
   /** A queue id, or a session id. */
   readonly newId: () => string;
+  /** For headers and recipients of all sessions together; left out: 64 MiB. */
+  readonly memoryBytes?: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -27,6 +30,7 @@ export interface AcceptDependencies {
 /** With what all listeners of one server share. */
 export interface SessionDependencies extends AcceptDependencies {
   readonly authenticator: Authenticator;
+  readonly memory: SessionMemory;
   readonly isDraining: () => boolean;
 }
 

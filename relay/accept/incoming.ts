@@ -8,15 +8,14 @@
 import { isAscii } from 'node:buffer';
 import type { NewMessage, Spool } from '../queue/queue.ts';
 import type { BodyHasher } from '../sign/signer.ts';
-import { endOfHeader } from '../smtp/message.ts';
 import { ContentScanner } from './content-scanner.ts';
 import { answerToFault, storeFault } from './fault.ts';
+import { HeaderReader } from './header-reader.ts';
 import { LineEndingFixer } from './line-endings.ts';
 import { type Answer, replies } from './replies.ts';
 import type { Session, Transaction } from './session.ts';
 import { submitMessage } from './submit.ts';
 
-const maxHeaderBytes = 256 * 1024;
 /** Smaller chunks are gathered, so that a client that sends byte by byte does not cost a Buffer a byte. */
 const smallChunkBytes = 1024;
 const gatherBytes = 8 * smallChunkBytes;
@@ -29,12 +28,11 @@ export class Incoming {
   readonly #session: Session;
   readonly #transaction: Transaction;
   readonly #spool: Spool;
+  readonly #header: HeaderReader;
   readonly #hasher: BodyHasher;
   readonly #fixer: LineEndingFixer | undefined;
   readonly #maxBytes: number;
   #refusal: Answer | undefined;
-  #header: Buffer = Buffer.alloc(0);
-  #headerComplete = false;
   #eightBit = false;
   #gathered: Buffer | undefined;
   #gatheredBytes = 0;
@@ -52,6 +50,7 @@ export class Incoming {
     this.#maxBytes = limits.maxMessageSizeBytes;
     this.scanner = new ContentScanner({ dotStuffed, maxLineBytes: limits.maxLineBytes });
     this.#fixer = session.listener.lineEndings === 'Fix' ? new LineEndingFixer() : undefined;
+    this.#header = new HeaderReader(transaction.memory);
     this.#hasher = session.deps.signer.hashBody();
     this.#spool = session.deps.openSpool();
   }
@@ -82,6 +81,7 @@ export class Incoming {
       return answerToFault(this.#session, error);
     } finally {
       this.#release();
+      this.#transaction.memory.giveBack();
     }
   }
 
@@ -93,7 +93,9 @@ export class Incoming {
 
   /** RSET, or the client is gone. */
   abandon(): void {
-    if (!this.#ending) this.#release();
+    if (this.#ending) return;
+    this.#release();
+    this.#transaction.memory.giveBack();
   }
 
   /** Gives the spool back, unless the queue has the message. */
@@ -122,7 +124,7 @@ export class Incoming {
       identity,
       sender: this.#eightBit ? { ...sender, body: '8BITMIME' } : sender,
       recipients: [...recipients.values()],
-      header: this.#header,
+      header: this.#header.header,
       bodyHash: () => this.#hasher.digest(),
       finish: () => this.#spool.finish(),
     });
@@ -161,17 +163,9 @@ export class Incoming {
   }
 
   #readHeaderAndHash(chunk: Buffer): void {
-    if (this.#headerComplete) {
-      this.#hasher.update(chunk);
-      return;
-    }
-    const searched = this.#header.length;
-    const bytes = searched === 0 ? chunk : Buffer.concat([this.#header, chunk]);
-    const end = endOfHeader(bytes, searched);
-    this.#headerComplete = end !== -1;
-    this.#header = this.#headerComplete ? bytes.subarray(0, end) : bytes;
-    if (this.#header.length > maxHeaderBytes) this.refuse(replies.headerTooBig);
-    if (this.#headerComplete && end < bytes.length) this.#hasher.update(bytes.subarray(end));
+    const body = this.#header.read(chunk);
+    if (!Buffer.isBuffer(body)) this.refuse(body);
+    else if (body.length > 0) this.#hasher.update(body);
   }
 
   #store(chunk: Buffer): Promise<void> | undefined {

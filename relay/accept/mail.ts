@@ -29,7 +29,14 @@ export function mail(session: Session, argument: string): Answer {
   const decision = checkReversePath(session.deps.state().policies, identity, path);
   if (!decision.accept) return refusal(decision);
   if (identity === undefined) throw new Error('mail from nobody was accepted');
-  session.transaction = { identity, sender, recipients: new Map(), incoming: undefined, chunkRefusal: undefined };
+  session.transaction = {
+    identity,
+    sender,
+    recipients: new Map(),
+    memory: session.deps.memory.share(),
+    incoming: undefined,
+    chunkRefusal: undefined,
+  };
   return replies.senderOk;
 }
 

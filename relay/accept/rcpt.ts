@@ -9,6 +9,8 @@ import type { Session, Transaction } from './session.ts';
 
 type Parameters = ReadonlyMap<string, string | undefined>;
 
+/** What a recipient takes in memory, apart from its text, which is kept in several forms. */
+const recipientBytes = 400;
 const nonAscii = /[^\x00-\x7f]/;
 
 export function rcpt(session: Session, argument: string): Answer {
@@ -24,15 +26,21 @@ export function rcpt(session: Session, argument: string): Answer {
   if ('wire' in forwardPath) return forwardPath;
   const decision = checkForwardPath(session.deps.state().policies, forwardPath);
   if (!decision.accept) return refusal(decision);
-  return add(session, transaction, { forwardPath, ...dsn });
+  return add(session, transaction, { forwardPath, ...dsn }, recipientBytes + 4 * argument.length);
 }
 
-function add(session: Session, { recipients }: Transaction, recipient: EnvelopeRecipient): Answer {
+function add(
+  session: Session,
+  { recipients, memory }: Transaction,
+  recipient: EnvelopeRecipient,
+  bytes: number,
+): Answer {
   const { localPart, domain } = recipient.forwardPath;
   const key = `${localPart}@${domain}`;
   if (recipients.has(key)) return replies.recipientOk;
   // RFC 5321 s4.5.3.1.10: 452, and the client sends the rest in another transaction.
   if (recipients.size >= session.deps.state().config.limits.maxRecipients) return replies.tooManyRecipients;
+  if (!memory.take(bytes)) return replies.overloaded;
   recipients.set(key, recipient);
   return replies.recipientOk;
 }

@@ -131,6 +131,7 @@ export const replies = {
   ),
   mailLoop: no(554, '5.4.6', 'too many Received fields: this message loops', 'MailLoop'),
   queueFull: no(452, '4.3.1', 'the queue is full; try again later', 'QueueFull'),
+  overloaded: no(452, '4.3.1', 'too much mail is arriving at once; try again later', 'Overloaded'),
   queueUnavailable: no(451, '4.3.0', 'the message could not be queued; try again later', 'QueueUnavailable'),
   internal: no(451, '4.3.0', 'local error; try again later', 'Internal'),
 

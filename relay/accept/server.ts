@@ -12,6 +12,7 @@ import { Admission } from './admission.ts';
 import { createAuthenticator } from './authenticator.ts';
 import type { AcceptDependencies } from './dependencies.ts';
 import { Listener } from './listener.ts';
+import { SessionMemory } from './session-memory.ts';
 
 export interface ListenerAddress {
   readonly name: string;
@@ -37,6 +38,7 @@ export function createAcceptServer(deps: AcceptDependencies): AcceptServer {
   const leaving = new Set<Listener>();
   const authenticator = createAuthenticator(deps.log);
   const admission = new Admission();
+  const memory = new SessionMemory(deps.memoryBytes);
   let draining = false;
   let onSessionClosed = (): void => undefined;
 
@@ -44,6 +46,7 @@ export function createAcceptServer(deps: AcceptDependencies): AcceptServer {
     return new Listener(config, {
       ...deps,
       authenticator,
+      memory,
       admission,
       isDraining: () => draining,
       onSessionClosed: () => onSessionClosed(),

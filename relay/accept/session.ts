@@ -9,6 +9,7 @@ import { formatReply } from '../smtp/reply.ts';
 import type { SessionDependencies } from './dependencies.ts';
 import type { Incoming } from './incoming.ts';
 import type { Answer } from './replies.ts';
+import type { MemoryShare } from './session-memory.ts';
 
 export interface TlsInfo {
   /** `TLSv1.3` */
@@ -30,6 +31,8 @@ export interface Transaction {
   readonly sender: EnvelopeSender;
   /** By local-part and domain: case matters in a local-part (RFC 5321 s2.4). */
   readonly recipients: Map<string, EnvelopeRecipient>;
+  /** Given back when the transaction ends, and no message of it is still with the queue. */
+  readonly memory: MemoryShare;
   /** Once DATA or the first BDAT was accepted. */
   incoming: Incoming | undefined;
   /** The first chunk of BDAT was refused with it. */
@@ -77,9 +80,10 @@ export class Session {
 
   /** RSET, EHLO, a finished message (RFC 5321 s4.1.1.5): what was received of a message is given back. */
   endTransaction(): void {
-    const incoming = this.transaction?.incoming;
+    const { transaction } = this;
     this.transaction = undefined;
-    incoming?.abandon();
+    if (transaction?.incoming === undefined) transaction?.memory.giveBack();
+    else transaction.incoming.abandon();
   }
 
   /** RFC 3207 s4.2: nothing that was said before TLS counts after it. */

@@ -34,6 +34,8 @@ export const rejectReasons = {
   Protocol: 'A command unknown, out of order or malformed.',
   Timeout: 'The client was idle, or the session lasted, too long.',
   QueueFull: 'The queue has no room: see postroad_queue_free_disk_bytes. Clients are told 452 and come back.',
+  Overloaded:
+    'Sessions that are open hold as much as all together may of long headers and long lists of recipients. Clients are told 452 and come back; ordinary mail is taken.',
   QueueUnavailable: 'The queue could not store the message. Clients are told 451 and come back.',
   Draining: 'The relay is stopping; clients are told 421 and reach another, or this one again later.',
   Internal: 'A fault of ours, in the log under the session. The client is told 451, so nothing is lost.',

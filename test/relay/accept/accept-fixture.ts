@@ -23,6 +23,7 @@ export interface AcceptOptions {
   readonly certificate?: TestCertificate;
   readonly submit?: (message: NewMessage) => Promise<void>;
   readonly openSpool?: () => Spool;
+  readonly memoryBytes?: number;
 }
 
 export interface RecordedMessage extends NewMessage {
@@ -86,6 +87,7 @@ export async function startAccept(options: AcceptOptions = {}): Promise<AcceptFi
     metrics,
     log: silentLog,
     clock: systemClock,
+    ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
     signer: createSigner({ state: () => state, metrics }),
     newId: () => `ID${(++ids).toString().padStart(6, '0')}`,
     openSpool: () => {
