@@ -1,9 +1,8 @@
 /** Our relay as it is shipped: default limits, default log level, its log in a file as Postfix's is. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RelayConfigInput } from '../../../relay/config.ts';
+import { startProcess } from '../../support/processes.ts';
 import { relayConfig } from '../../support/relay-process.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { startZone, type Zone } from '../../support/zone.ts';
@@ -39,32 +38,21 @@ async function start(task: Task, { name, root, nodeOptions }: Program): Promise<
   const dataDir = join(task.folder, 'data');
   await mkdir(dataDir, { recursive: true });
   const logFile = join(task.folder, 'log');
-  const log = await open(logFile, 'a');
+  await writeFile(logFile, '');
   const args = [...nodeOptions, join(root, 'relay', 'main.ts'), '--config', configFile, '--data-dir', dataDir];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', log.fd, log.fd], cwd: task.folder });
-  await log.close();
-  const kill = (): void => void child.kill('SIGKILL');
-  process.on('exit', kill);
-  const { pid } = child;
-  if (pid === undefined) throw new Error('node could not be started');
+  // The shell puts itself out of the way: the log goes to a file without passing through the bench.
+  const shell = ['-c', 'log=$1; shift; exec "$@" >"$log" 2>&1', 'sh', logFile, process.execPath, ...args];
+  const relay = startProcess('sh', shell, { cwd: task.folder });
 
   async function stop(): Promise<void> {
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit', { signal: AbortSignal.timeout(stopLimitMs) });
-      child.kill('SIGTERM');
-      try {
-        await exited;
-      } finally {
-        kill();
-      }
-    }
-    process.off('exit', kill);
+    await relay.stop('SIGTERM', stopLimitMs);
     await zone?.[Symbol.asyncDispose]();
   }
 
   async function readyLine(): Promise<string | undefined> {
-    if (child.exitCode !== null) throw new Error(`the relay ended: ${await readFile(logFile, 'utf8')}`);
-    return (await readFile(logFile, 'utf8')).split('\n').find(line => line.includes('"msg":"ready"'));
+    const log = await readFile(logFile, 'utf8');
+    if (relay.child.exitCode !== null) throw new Error(`the relay ended: ${log}`);
+    return log.split('\n').find(line => line.includes('"msg":"ready"'));
   }
 
   try {
@@ -75,8 +63,8 @@ async function start(task: Task, { name, root, nodeOptions }: Program): Promise<
     return {
       name,
       port,
-      pids: [pid],
-      remarks: remarksOf(pid, ready.http.port),
+      pids: [relay.pid],
+      remarks: remarksOf(relay.pid, ready.http.port),
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {
