@@ -178,6 +178,10 @@ export class Connection extends SMTPConnection implements WireOwner {
     return new Promise(resolve => this._socket.once('drain', resolve));
   }
 
+  nextTurn(): Promise<void> {
+    return this.#deps.turns.next();
+  }
+
   // Commands
 
   #take(step: Step): Promise<void> | undefined {

@@ -9,6 +9,7 @@ import type { RelayState } from '../state.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Connection } from './connection.ts';
 import type { SessionMemory } from './session-memory.ts';
+import type { Turns } from './turns.ts';
 
 /** What the rest of the relay gives to this room. */
 export interface AcceptDependencies {
@@ -31,6 +32,7 @@ export interface AcceptDependencies {
 export interface SessionDependencies extends AcceptDependencies {
   readonly authenticator: Authenticator;
   readonly memory: SessionMemory;
+  readonly turns: Turns;
   readonly isDraining: () => boolean;
 }
 

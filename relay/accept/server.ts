@@ -13,6 +13,7 @@ import { createAuthenticator } from './authenticator.ts';
 import type { AcceptDependencies } from './dependencies.ts';
 import { Listener } from './listener.ts';
 import { SessionMemory } from './session-memory.ts';
+import { Turns } from './turns.ts';
 
 export interface ListenerAddress {
   readonly name: string;
@@ -39,6 +40,7 @@ export function createAcceptServer(deps: AcceptDependencies): AcceptServer {
   const authenticator = createAuthenticator(deps.log);
   const admission = new Admission();
   const memory = new SessionMemory(deps.memoryBytes);
+  const turns = new Turns();
   let draining = false;
   let onSessionClosed = (): void => undefined;
 
@@ -47,6 +49,7 @@ export function createAcceptServer(deps: AcceptDependencies): AcceptServer {
       ...deps,
       authenticator,
       memory,
+      turns,
       admission,
       isDraining: () => draining,
       onSessionClosed: () => onSessionClosed(),

@@ -39,6 +39,9 @@ export interface Transaction {
   chunkRefusal: Answer | undefined;
 }
 
+/** Temporary refusals do not end a session, so one client could fill the log's disk; beyond this they are only counted. */
+const loggedRefusals = 100;
+
 export class Session {
   readonly id: string;
   readonly listener: ListenerConfig;
@@ -53,6 +56,7 @@ export class Session {
   user: string | undefined;
   failedLogins = 0;
   transaction: Transaction | undefined;
+  #refusals = 0;
 
   constructor(
     deps: SessionDependencies,
@@ -97,6 +101,7 @@ export class Session {
   recordRefusal(answer: Answer, reason: RejectReason): void {
     const { log, metrics } = this.deps;
     metrics.postroad_accept_refusals_total.inc({ reason });
+    if (++this.#refusals > loggedRefusals) return;
     log.info({ session: this.id, client: this.remoteAddress, reason, reply: formatReply(answer) }, 'refused');
   }
 }

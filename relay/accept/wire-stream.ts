@@ -9,8 +9,8 @@ const CR = 0x0d;
 const LF = 0x0a;
 /** RFC 4954 s4: an AUTH line has up to 12,288 octets; every other command is far shorter (RFC 5321 s4.5.3.1.4). */
 const maxLineBytes = 12_288;
-/** Other sessions get their turn after so many pipelined commands. */
-const commandsPerTurn = 100;
+/** Then a session waits for its next turn, if it has more. */
+const commandsPerTurn = 10;
 
 export type LineFault = 'TooLong' | 'Bare';
 
@@ -31,6 +31,7 @@ export interface WireOwner {
   onClientEnd(): void;
   /** All that has arrived is dealt with, or another session is due: replies should go out. */
   onPause(): Promise<void> | undefined;
+  nextTurn(): Promise<void>;
 }
 
 export class WireStream extends SMTPStream {
@@ -74,6 +75,7 @@ export class WireStream extends SMTPStream {
     }
     this.#chunk = chunk;
     this.#at = 0;
+    this.#commands = 0;
     this.#run(next);
   }
 
@@ -155,8 +157,9 @@ export class WireStream extends SMTPStream {
 
   #yieldTurn(): Promise<void> | undefined {
     this.#commands++;
-    if (this.#commands % commandsPerTurn !== 0) return undefined;
-    return this.#owner.onPause() ?? new Promise(resolve => setImmediate(resolve));
+    if (this.#commands < commandsPerTurn) return undefined;
+    this.#commands = 0;
+    return this.#owner.onPause() ?? this.#owner.nextTurn();
   }
 
   #readData(scanner: ContentScanner): Promise<void> | undefined {

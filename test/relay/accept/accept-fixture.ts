@@ -24,6 +24,7 @@ export interface AcceptOptions {
   readonly submit?: (message: NewMessage) => Promise<void>;
   readonly openSpool?: () => Spool;
   readonly memoryBytes?: number;
+  readonly log?: Log;
 }
 
 export interface RecordedMessage extends NewMessage {
@@ -85,7 +86,7 @@ export async function startAccept(options: AcceptOptions = {}): Promise<AcceptFi
   const server = createAcceptServer({
     state: () => state,
     metrics,
-    log: silentLog,
+    log: options.log ?? silentLog,
     clock: systemClock,
     ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
     signer: createSigner({ state: () => state, metrics }),
