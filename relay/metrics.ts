@@ -147,7 +147,7 @@ export const definitions = {
   },
   postroad_bounce_dsns_total: {
     type: 'counter',
-    help: 'Delivery status notifications enqueued, by action (RFC 3464 s2.3.3).',
+    help: 'Delivery status notifications enqueued, each by the gravest action it tells of (RFC 3464 s2.3.3).',
     rise: 'failed: bad addresses or a broken next hop. delayed: a next hop is away for long.',
     labels: { action: ['failed', 'delayed', 'delivered', 'relayed'] },
   },

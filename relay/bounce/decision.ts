@@ -8,6 +8,9 @@ import type { Reply } from '../smtp/reply.ts';
 /** RFC 3464 s2.3.3. `relayed`: handed to a next hop that does not speak the DSN extension, so nobody after it will tell. */
 export type Action = 'failed' | 'delayed' | 'delivered' | 'relayed';
 
+/** The gravest first. */
+export const actionsByGravity = ['failed', 'delayed', 'relayed', 'delivered'] as const satisfies readonly Action[];
+
 /** What became of one recipient. */
 export interface RecipientEvent {
   readonly recipient: QueuedRecipient;
@@ -34,6 +37,11 @@ export function eventsToReport(message: MessageRecord, events: readonly Recipien
   // RFC 5321 s4.5.5, RFC 3464 s2: never a notification about a notification.
   if (message.sender.reversePath === null) return [];
   return events.filter(({ recipient, action }) => isWanted(recipient.notify, action));
+}
+
+/** What a DSN with these events is about, in one word: what its subject tells. */
+export function gravestAction(events: readonly Pick<RecipientEvent, 'action'>[]): Action {
+  return actionsByGravity.find(action => events.some(event => event.action === action)) ?? 'failed';
 }
 
 function isWanted(notify: readonly Notify[], action: Action): boolean {

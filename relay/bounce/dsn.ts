@@ -1,7 +1,8 @@
 /** A DSN as bytes: multipart/report (RFC 6522) of a part for people, one for machines, and the original. */
 import { isAscii as isSevenBit } from 'node:buffer';
 import type { Path } from '../smtp/path.ts';
-import { actionsByGravity, formatHumanPart, subjects } from './human-part.ts';
+import { gravestAction } from './decision.ts';
+import { formatHumanPart, subjects } from './human-part.ts';
 import type { OriginalPart } from './original-part.ts';
 import { encodeQuotedPrintable } from './quoted-printable.ts';
 import { formatStatusPart, type StatusInput } from './status-part.ts';
@@ -47,7 +48,6 @@ export function formatDsn(input: DsnInput): Dsn {
 
 function formatHeader(input: DsnInput, boundary: string, eightBit: boolean): string {
   const { id, hostname, to, nowMs, originalMessageId, events } = input;
-  const gravest = actionsByGravity.find(action => events.some(event => event.action === action)) ?? 'failed';
   const references =
     originalMessageId === undefined
       ? ''
@@ -56,7 +56,7 @@ function formatHeader(input: DsnInput, boundary: string, eightBit: boolean): str
     formatField('From', `Mail Delivery System <MAILER-DAEMON@${hostname}>`),
     // Not folded: a quoted local-part may hold spaces.
     `To: <${to.text}>\r\n`,
-    formatField('Subject', subjects[gravest]),
+    formatField('Subject', subjects[gravestAction(events)]),
     formatField('Date', formatDate(nowMs)),
     formatField('Message-ID', `<${id}@${hostname}>`),
     references,

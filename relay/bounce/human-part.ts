@@ -1,6 +1,6 @@
 /** The part for people: what happened, to whom, what the other side said, what to do. */
 import { formatReply } from '../smtp/reply.ts';
-import type { Action, RecipientEvent } from './decision.ts';
+import { type Action, actionsByGravity, type RecipientEvent } from './decision.ts';
 import { type StatusInput, statusOf } from './status-part.ts';
 import { formatDate, quoteAddress, quoteText, wrap } from './text.ts';
 
@@ -21,9 +21,6 @@ export const subjects: Readonly<Record<Action, string>> = {
   delivered: 'Mail delivered',
   relayed: 'Mail handed on',
 };
-
-/** The gravest action first: it is what the subject tells. */
-export const actionsByGravity = ['failed', 'delayed', 'relayed', 'delivered'] as const;
 
 /** What a sender can do, by the subject and detail of the status code (RFC 3463 s3); the first that begins like it. */
 const advice: readonly (readonly [prefix: string, text: string])[] = [

@@ -39,6 +39,7 @@ export interface ConnectFailure {
 const maxTrials = 12;
 const maxAddressesPerHost = 4;
 const avoidMs = 300_000;
+const brokenTlsMs = 600_000;
 
 export class Connector {
   readonly #resolver: MailResolver;
@@ -46,11 +47,14 @@ export class Connector {
   readonly #random: () => number;
   /** Addresses that took no connection lately are tried last, so that a dead family or host is not paid for each time. */
   readonly #avoided: TtlCache<true>;
+  /** Addresses whose handshake broke where nobody required one: not paid for again at each connection. */
+  readonly #brokenTls: TtlCache<true>;
 
   constructor(resolver: MailResolver, now: () => number, random: () => number) {
     this.#resolver = resolver;
     this.#random = random;
     this.#avoided = new TtlCache(10_000, now);
+    this.#brokenTls = new TtlCache(10_000, now);
     this.#tlsSessions = new TlsSessions(now);
   }
 
@@ -81,14 +85,17 @@ export class Connector {
   }
 
   async #tryAddress(trial: Trial): Promise<SmtpSession> {
-    const { tls } = trial.target;
+    const { tls, credentials } = trial.target;
+    const inTheClear: TlsPlan = { ...tls, mode: 'Disabled' };
+    const mayGoInTheClear = tls.mode === 'Opportunistic' && !tls.implicit && credentials === undefined;
+    if (mayGoInTheClear && this.#brokenTls.get(trial.address) === true) return await this.#open(trial, inTheClear);
     try {
       return await this.#open(trial, tls);
     } catch (cause) {
-      const mayGoOnInTheClear = tls.mode === 'Opportunistic' && !tls.implicit && trial.target.credentials === undefined;
-      if (!(cause instanceof HandshakeError && cause.stage === 'Tls' && mayGoOnInTheClear)) throw cause;
+      if (!(cause instanceof HandshakeError && cause.stage === 'Tls' && mayGoInTheClear)) throw cause;
       // RFC 7435 s3: a broken handshake on the way to encryption nobody required is no reason to keep the mail.
-      return await this.#open(trial, { ...tls, mode: 'Disabled' });
+      this.#brokenTls.set(trial.address, true, brokenTlsMs);
+      return await this.#open(trial, inTheClear);
     }
   }
 

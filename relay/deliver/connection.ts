@@ -45,6 +45,8 @@ export class HandshakeError extends Error {
 /** What we use of the library's insides; its types leave these out. */
 interface Insides {
   readonly _ehloLines?: readonly string[];
+  /** Kept from the command STARTTLS until its reply. */
+  readonly _plaintextEhlo: string | false;
   readonly _supportedAuth: readonly string[];
   readonly _socket: Socket;
   readonly _remainder: string;
@@ -153,13 +155,19 @@ function handshakeError(connection: SMTPConnection, cause: LibraryError): Handsh
 }
 
 function stageOf(connection: SMTPConnection, cause: LibraryError, answer: Reply | undefined): HandshakeError['stage'] {
-  if (cause.code === 'ETLS' || connection.upgrading === true) return 'Tls';
+  if (cause.code === 'ETLS' || connection.upgrading === true || (answer === undefined && awaitsTls(connection)))
+    return 'Tls';
   if (cause.code === 'EAUTH') return 'Auth';
   if (cause.code === 'ETIMEDOUT') return 'Timeout';
   // STARTTLS was wanted, and the host knows only HELO.
   if (cause.command === 'EHLO' && connection.options.requireTLS === true && !isClosing(answer)) return 'Tls';
   if (answer !== undefined) return 'Greeting';
   return cause.code === 'EPROTOCOL' ? 'Protocol' : 'Lost';
+}
+
+/** STARTTLS was sent, and nothing came back. */
+function awaitsTls(connection: SMTPConnection): boolean {
+  return typeof (connection as unknown as Insides)._plaintextEhlo === 'string';
 }
 
 function isClosing(answer: Reply | undefined): boolean {

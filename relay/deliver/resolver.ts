@@ -22,7 +22,7 @@ export interface MailResolver {
   mx(domain: string): Promise<Lookup<MxRecord>>;
   /** IPv6 and IPv4, alternating. */
   addresses(host: string): Promise<Lookup<string>>;
-  /** Breaks off what is under way. */
+  /** Breaks off what is under way; nothing is asked any more. */
   cancel(): void;
 }
 
@@ -63,9 +63,15 @@ export function createMailResolver(options: ResolverOptions): MailResolver {
   }
 
   const turns = new Turns(maxConcurrentQueries);
+  let cancelled = false;
+
+  /** Those that wait for their turn must not begin after the end. */
+  async function query<Value>(question: (resolver: Resolver) => Promise<Value[]>): Promise<Lookup<Value>> {
+    return cancelled ? { type: 'Unavailable', code: 'ECANCELLED' } : await ask(() => question(current()));
+  }
 
   async function askMx(domain: string): Promise<Lookup<MxRecord>> {
-    const records = await turns.run(async () => await ask(() => current().resolveMx(absolute(domain))));
+    const records = await turns.run(async () => await query(asked => asked.resolveMx(absolute(domain))));
     const answer = mapFound(records, ({ exchange, priority }) => ({
       exchange: exchange.toLowerCase().replace(/\.$/, ''),
       preference: priority,
@@ -78,8 +84,8 @@ export function createMailResolver(options: ResolverOptions): MailResolver {
     const [v6, v4] = await turns.run(
       async () =>
         await Promise.all([
-          ask(() => current().resolve6(absolute(host), { ttl: true })),
-          ask(() => current().resolve4(absolute(host), { ttl: true })),
+          query(asked => asked.resolve6(absolute(host), { ttl: true })),
+          query(asked => asked.resolve4(absolute(host), { ttl: true })),
         ]),
     );
     const records = merge(v6, v4);
@@ -100,7 +106,12 @@ export function createMailResolver(options: ResolverOptions): MailResolver {
     return addressCache.get(host) ?? (await once(addressesAsked, host, askAddresses));
   }
 
-  return { mx, addresses, cancel: () => resolver.cancel() };
+  function cancel(): void {
+    cancelled = true;
+    resolver.cancel();
+  }
+
+  return { mx, addresses, cancel };
 }
 
 /** Those that ask the same thing at the same time get the same answer. */

@@ -13,6 +13,10 @@ export class TtlCache<Value> {
     return this.#entries.size;
   }
 
+  keys(): string[] {
+    return [...this.#entries.keys()];
+  }
+
   get(key: string): Value | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;

@@ -36,6 +36,11 @@ export class Lanes {
     return this.#ofDestination.get(destination)?.hasRoom ?? true;
   }
 
+  /** Of the lane that the destination went through last. */
+  endRest(destination: string): void {
+    this.#ofDestination.get(destination)?.endRest();
+  }
+
   counts(): { readonly open: number; readonly resting: number } {
     let resting = 0;
     for (const lane of this.#byKey.values()) if (lane.resting) resting += 1;

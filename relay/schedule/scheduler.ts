@@ -12,25 +12,24 @@
 import type { Clock } from '../clock.ts';
 import type { Capture } from '../deliver/capture.ts';
 import { Connector } from '../deliver/connect.ts';
-import { type Attempt, allAlike } from '../deliver/deliver.ts';
-import { deferred, type Setback } from '../deliver/outcome.ts';
+import { deferred } from '../deliver/outcome.ts';
 import { createMailResolver } from '../deliver/resolver.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Claim, Queue } from '../queue/queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { RelayState } from '../state.ts';
-import { logAttempt, type Place } from './attempt-log.ts';
 import { CaptureLane } from './capture-lane.ts';
+import { claimWhatIsDue } from './claimer.ts';
 import { ConnectionBudget } from './connection-budget.ts';
 import { type Held, HeldClaims } from './held.ts';
 import type { LaneHost } from './lane-host.ts';
 import { Lanes } from './lanes.ts';
-import { LeaseKeeper, leaseMs } from './leases.ts';
-import { laneBackOffMs, overdueTimeMs } from './retry.ts';
+import { LeaseKeeper } from './leases.ts';
+import { Rests } from './rests.ts';
+import { asksOtherNameservers, changedSmartHosts } from './route-changes.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
-import { Troubles } from './troubles.ts';
 import { WakeableSleep } from './wakeable-sleep.ts';
 
 export interface SchedulerDeps {
@@ -56,15 +55,9 @@ export interface Scheduler {
 }
 
 const bounds = { maxClaims: 5000, maxBytes: 64 * 1024 * 1024 };
-const claimLimit = 500;
-const claimLimitPerDestination = 100;
 /** Longest line of one lane. */
 const maxWaitingPerLane = 200;
-/** What an administrator releases, or a reload makes deliverable, is noticed within this. */
-const longestSleepMs = 5000;
 const sweepEveryMs = 1000;
-const shortestSuspensionMs = 1000;
-const claimFaultPauseMs = 1000;
 /** After the grace, for broken-off transactions to be settled. */
 const settleGraceMs = 5000;
 
@@ -74,14 +67,13 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
 class MailScheduler implements Scheduler {
   readonly #deps: SchedulerDeps;
-  readonly #random: () => number;
   readonly #held = new HeldClaims(bounds, () => this.#sleep.wake());
   readonly #budget: ConnectionBudget;
   readonly #settler: Settler;
   readonly #lanes: Lanes;
   readonly #captureLane: CaptureLane;
   readonly #routes: Routes;
-  readonly #troubles: Troubles;
+  readonly #rests: Rests;
   readonly #leases: LeaseKeeper;
   readonly #sleep: WakeableSleep;
   /** No new work. */
@@ -89,24 +81,26 @@ class MailScheduler implements Scheduler {
   /** Leases need no keeping any more. */
   readonly #stopped = new AbortController();
   #loops: Promise<unknown> = Promise.resolve();
+  /** What runs now, to see what a reload changes. */
+  #state: RelayState;
   #running = 0;
 
   constructor(deps: SchedulerDeps) {
     this.#deps = deps;
-    this.#random = deps.random ?? Math.random;
-    const { state, clock } = deps;
+    const { state, clock, random = Math.random } = deps;
+    this.#state = state();
     const now = () => clock.now();
     this.#sleep = new WakeableSleep(clock);
     this.#leases = new LeaseKeeper({ ...deps, held: this.#held });
-    this.#troubles = new Troubles(now);
     this.#budget = new ConnectionBudget(() => state().config.delivery.maxConnections);
     const onDue = (timeMs: number) => this.#sleep.wakeAt(timeMs);
-    this.#settler = new Settler({ ...deps, held: this.#held, random: this.#random, onDue });
+    this.#settler = new Settler({ ...deps, held: this.#held, random, onDue });
+    this.#rests = new Rests({ ...deps, settler: this.#settler, sleep: this.#sleep, random });
     const host = this.#laneHost();
     this.#lanes = new Lanes(host);
     this.#captureLane = new CaptureLane(deps.capture, host);
     const resolver = createMailResolver({ nameservers: () => state().config.nameservers, now });
-    const connector = new Connector(resolver, now, this.#random);
+    const connector = new Connector(resolver, now, random);
     const { signal } = this.#stopping;
     this.#routes = new Routes({ state, resolver, connector, signal, now });
     signal.addEventListener('abort', () => resolver.cancel());
@@ -116,7 +110,7 @@ class MailScheduler implements Scheduler {
   hasRoom(destination: string): boolean {
     if (this.#stopping.signal.aborted || !this.#held.hasRoom) return false;
     if (destination === 'capture') return this.#captureLane.hasRoom;
-    return this.#lanes.hasRoom(destination) && this.#troubles.restingUntilMs(destination) === undefined;
+    return this.#lanes.hasRoom(destination) && !this.#rests.isUnroutable(destination);
   }
 
   offer(claims: readonly Claim[]): void {
@@ -173,9 +167,9 @@ class MailScheduler implements Scheduler {
     } else if (this.#stopping.signal.aborted) {
       this.#settler.release(held, 'ShuttingDown', this.#deps.clock.now());
     } else if (route.type === 'Setback') {
-      this.#setBack(held, route.setback);
+      this.#rests.setBack(held, route.setback);
     } else {
-      this.#troubles.clear(destination);
+      this.#rests.routed(destination);
       const lane = route.type === 'Capture' ? this.#captureLane : this.#lanes.get(route.lane, destination);
       lane.offer(held);
     }
@@ -184,89 +178,34 @@ class MailScheduler implements Scheduler {
   #routeFault(held: Held, cause: unknown): void {
     // G4: a fault of ours defers, and is seen in the log.
     this.#deps.log.error({ err: cause, queueId: held.claim.message.id }, 'routing failed unexpectedly');
-    this.#setBack(held, deferred('Internal'));
+    this.#rests.setBack(held, deferred('Internal'));
   }
 
-  /** Without a lane. The first message to meet trouble counts an attempt; the others wait with their destination. */
-  #setBack(held: Held, setback: Setback): void {
-    const { destination, recipients } = held.claim;
-    if (setback.result === 'Deferred') {
-      const restingUntilMs = this.#troubles.restingUntilMs(destination);
-      if (restingUntilMs !== undefined) {
-        this.#sendBack(held, restingUntilMs);
-        return;
-      }
-      this.#suspend(
-        destination,
-        this.#troubles.add(destination, failures => this.#restMs(failures)),
-      );
-    }
-    this.#settle(held, allAlike(recipients, setback), { lane: destination, remote: undefined });
-  }
-
-  /**
-   * Untried, with its destination suspended, so that what waits there costs nothing. The suspension ends early when this message
-   * has to be given up or warned about; one that is overdue already leaves the destination open, so that all that is come by.
-   */
-  #sendBack(held: Held, untilMs: number): void {
-    const { destination, message, recipients } = held.claim;
-    const nowMs = this.#deps.clock.now();
-    const overdueMs = overdueTimeMs(message, recipients, this.#deps.state().config.retry);
-    this.#settler.release(held, 'LaneBackedOff', untilMs);
-    if (overdueMs > nowMs)
-      this.#suspend(destination, Math.max(nowMs + shortestSuspensionMs, Math.min(untilMs, overdueMs)));
-  }
-
-  #settle(held: Held, attempt: Attempt, place: Place): void {
-    logAttempt(this.#deps.log, held, attempt, place);
-    this.#settler.settle(held, attempt, place.remote);
-  }
-
-  #restMs(failures: number): number {
-    return laneBackOffMs(failures, this.#deps.state().config.retry, this.#random());
-  }
-
-  #suspend(destination: string, untilMs: number): void {
-    const { queue, clock, log } = this.#deps;
-    this.#sleep.wakeAt(untilMs === 0 ? clock.now() : untilMs);
-    queue.suspend(destination, untilMs).catch((cause: unknown) => {
-      // Advice only: without it the lane sends the messages back one by one.
-      log.error({ err: cause, destination }, 'the queue could not suspend a destination');
-    });
-  }
-
-  /** Claims while there is room and something is due, then sleeps until something is. */
   async #claimLoop(): Promise<void> {
-    const { queue, clock, log } = this.#deps;
-    const { signal } = this.#stopping;
-    const request = { limit: claimLimit, limitPerDestination: claimLimitPerDestination, leaseMs };
-    while (!signal.aborted) {
-      try {
-        if (!this.#held.wantsMore) {
-          await this.#sleep.until(clock.now() + longestSleepMs);
-          continue;
-        }
-        await this.#leases.catchUp();
-        const claims = await queue.claim(request);
-        for (const claim of claims) this.#take(claim);
-        if (claims.length > 0) continue;
-        const nextMs = (await queue.nextDueTimeMs()) ?? Number.POSITIVE_INFINITY;
-        await this.#sleep.until(Math.min(nextMs, clock.now() + longestSleepMs));
-      } catch (cause) {
-        log.error({ err: cause }, 'claiming failed; tried again shortly');
-        await clock.sleep(claimFaultPauseMs, signal);
-      }
-    }
+    const parts = { held: this.#held, leases: this.#leases, sleep: this.#sleep };
+    await claimWhatIsDue({ ...this.#deps, ...parts, take: claim => this.#take(claim) }, this.#stopping.signal);
   }
 
   async #sweepLoop(): Promise<void> {
     const { clock } = this.#deps;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
+      this.#followReload();
       this.#lanes.sweep(clock.now());
       this.#gauge();
       await clock.sleep(sweepEveryMs, signal);
     }
+  }
+
+  /** Mail that rests for what a reload has changed is tried again, instead of after as long as a quarter of an hour. */
+  #followReload(): void {
+    const [before, after] = [this.#state, this.#deps.state()];
+    if (before === after) return;
+    this.#state = after;
+    const changed = changedSmartHosts(before, after);
+    for (const destination of changed) this.#lanes.endRest(destination);
+    this.#rests.end(changed);
+    if (asksOtherNameservers(before, after)) this.#rests.end(this.#rests.unroutable());
   }
 
   async #untilAborted(loop: Promise<void>, signal: AbortSignal): Promise<void> {
@@ -317,12 +256,12 @@ class MailScheduler implements Scheduler {
       log,
       limits,
       now: () => clock.now(),
-      restMs: failures => this.#restMs(failures),
-      settle: (held, attempt, place) => this.#settle(held, attempt, place),
+      restMs: failures => this.#rests.restMs(failures),
+      settle: (held, attempt, place) => this.#settler.settle(held, attempt, place),
       release: (held, reason, untilMs) => this.#settler.release(held, reason, untilMs),
       drop: held => this.#held.remove(held),
-      sendBack: (held, untilMs) => this.#sendBack(held, untilMs),
-      suspend: (destination, untilMs) => this.#suspend(destination, untilMs),
+      sendBack: (held, untilMs) => this.#rests.sendBack(held, untilMs),
+      suspend: (destination, untilMs) => this.#rests.suspend(destination, untilMs),
       onTransaction: (change, seconds) => {
         this.#running += change;
         if (change < 0) metrics.postroad_deliver_attempt_seconds.observe(seconds);

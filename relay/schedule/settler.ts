@@ -3,14 +3,16 @@
  * patience: nothing that happened is forgotten while its lease lasts; after that the message is delivered again (G2).
  */
 import { buildDsn } from '../bounce/bounce.ts';
+import { eventsToReport, gravestAction } from '../bounce/decision.ts';
 import type { Clock } from '../clock.ts';
 import type { Attempt } from '../deliver/deliver.ts';
 import { type DeferReason, deferReasons, deferred, failReasons, notTried, setBack } from '../deliver/outcome.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { LeaseLostError, type NewMessage, type Outcome, type Queue } from '../queue/queue.ts';
+import { type Claim, LeaseLostError, type NewMessage, type Outcome, type Queue } from '../queue/queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { RelayState } from '../state.ts';
+import { logAttempt, type Place } from './attempt-log.ts';
 import type { Held, HeldClaims } from './held.ts';
 import { type Notice, type Plan, type PlanInput, planSettlement } from './settlement.ts';
 
@@ -45,8 +47,9 @@ export class Settler {
     for (const reason of Object.keys(failReasons)) attempts.inc({ outcome: 'Failed', reason }, 0);
   }
 
-  settle(held: Held, attempt: Attempt, remoteMta: string | undefined): void {
-    void this.#finish(held, attempt, remoteMta === undefined ? {} : { remoteMta });
+  settle(held: Held, attempt: Attempt, place: Place): void {
+    logAttempt(this.#deps.log, held, attempt, place);
+    void this.#finish(held, attempt, place.remote === undefined ? {} : { remoteMta: place.remote });
   }
 
   /** Back to the queue untried, due at that time. */
@@ -77,7 +80,8 @@ export class Settler {
       const { outcomes, messages } =
         plan.notices.length === 0 ? { outcomes: plan.outcomes, messages: [] } : await this.#withDsns(held, plan);
       await this.#settleWithPatience(held, outcomes, messages);
-      this.#afterwards(outcomes, messages, plan.notices);
+      this.#afterwards(outcomes);
+      if (messages.length > 0) this.#countDsn(claim, plan.notices);
     } catch (cause) {
       const lost = cause instanceof LeaseLostError;
       this.#deps.log[lost ? 'warn' : 'error'](
@@ -130,7 +134,7 @@ export class Settler {
     }
   }
 
-  #afterwards(outcomes: readonly Outcome[], messages: readonly NewMessage[], notices: readonly Notice[]): void {
+  #afterwards(outcomes: readonly Outcome[]): void {
     const { metrics, clock, onDue } = this.#deps;
     let delivered = false;
     for (const outcome of outcomes) {
@@ -138,9 +142,12 @@ export class Settler {
       else if (outcome.result === 'Deferred') onDue(outcome.nextAttemptTimeMs);
     }
     if (delivered) metrics.postroad_schedule_last_delivery_timestamp_seconds.set(clock.now() / 1000);
-    if (messages.length === 0) return;
-    for (const action of new Set(notices.map(notice => notice.action)))
-      metrics.postroad_bounce_dsns_total.inc({ action });
+  }
+
+  /** Once a DSN, by the gravest of what it says. */
+  #countDsn({ message }: Claim, notices: readonly Notice[]): void {
+    const { metrics, clock, onDue } = this.#deps;
+    metrics.postroad_bounce_dsns_total.inc({ action: gravestAction(eventsToReport(message, notices)) });
     onDue(clock.now());
   }
 

@@ -34,6 +34,10 @@ export class Troubles {
     return untilMs;
   }
 
+  destinations(): string[] {
+    return this.#byDestination.keys();
+  }
+
   clear(destination: string): void {
     if (this.#byDestination.size > 0) this.#byDestination.delete(destination);
   }

@@ -13,7 +13,6 @@ const longFiles: Readonly<Record<string, { readonly lines: number; readonly reas
     lines: 400,
     reason: 'one state machine: each reply is judged by what was sent before it',
   },
-  'relay/schedule/scheduler.ts': { lines: 340, reason: 'the one place where claims, lanes and settlements meet' },
 };
 
 /** The files that are a process: only they know its environment, its signals and its exit. */

@@ -1,45 +1,27 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { before, test } from 'node:test';
 import { createSecureContext, TLSSocket } from 'node:tls';
+import type { RelayConfigInput } from '../../relay/config.ts';
 import { makeCertificate, type TestCertificate } from '../support/certificate.ts';
 import { type Delivery, startDelivery } from '../support/delivery.ts';
-import { startZone } from '../support/zone.ts';
+import { answering, type Conversation, type RawPeer, startRawPeer } from '../support/raw-peer.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { startZone, type ZoneTable } from '../support/zone.ts';
 
 let certificate: TestCertificate;
 before(async () => {
   certificate = await makeCertificate('mx.dest.test');
 });
 
-type Conversation = (socket: Socket) => void;
-
 interface Attacked extends AsyncDisposable {
   readonly delivery: Delivery;
-  readonly connections: () => number;
+  readonly peer: RawPeer;
 }
 
-/** A next hop that says whatever it wants, whenever it wants. */
-async function attackedBy(talk: Conversation): Promise<Attacked> {
+async function attackedBy(talk: Conversation, config: Partial<RelayConfigInput> = {}): Promise<Attacked> {
   await using stack = new AsyncDisposableStack();
-  const sockets = new Set<Socket>();
-  let connections = 0;
-  const server = createServer(socket => {
-    connections += 1;
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
-    talk(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  stack.defer(async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
+  const peer = stack.use(await startRawPeer(talk));
   const zone = stack.use(
     await startZone({
       'dest.test': [{ type: 'MX', data: { preference: 10, exchange: 'mx.dest.test' } }],
@@ -51,12 +33,13 @@ async function attackedBy(talk: Conversation): Promise<Attacked> {
       config: {
         nameservers: [zone.nameserver],
         retry: { initialDelaySeconds: 600 },
-        delivery: { mxPort: address.port, commandTimeoutSeconds: 1, connectTimeoutSeconds: 1 },
+        ...config,
+        delivery: { mxPort: peer.port, commandTimeoutSeconds: 1, connectTimeoutSeconds: 1 },
       },
     }),
   );
   const owned = stack.move();
-  return { delivery, connections: () => connections, [Symbol.asyncDispose]: async () => await owned.disposeAsync() };
+  return { delivery, peer, [Symbol.asyncDispose]: async () => await owned.disposeAsync() };
 }
 
 /** Writes without end, at the reader's pace. */
@@ -72,21 +55,6 @@ function pour(socket: Socket, chunk: Buffer): void {
 function trickle(socket: Socket, byte: string, everyMs = 20): void {
   const timer = setInterval(() => socket.write(byte), everyMs);
   socket.on('close', () => clearInterval(timer));
-}
-
-/** Answers line by line; the first of the answers is the greeting. */
-function answering(socket: Socket, answer: (line: string) => string | undefined): void {
-  let input = '';
-  socket.write('220 mx.dest.test\r\n');
-  socket.on('data', chunk => {
-    input += chunk.toString('latin1');
-    for (let end = input.indexOf('\r\n'); end >= 0; end = input.indexOf('\r\n')) {
-      const line = input.slice(0, end);
-      input = input.slice(end + 2);
-      const said = answer(line);
-      if (said !== undefined) socket.write(said);
-    }
-  });
 }
 
 const attacks: readonly { readonly name: string; readonly talk: Conversation; readonly outcome: string }[] = [
@@ -209,3 +177,76 @@ test('what is injected between STARTTLS and the handshake is not taken for an an
   assert.deepEqual(attempts, { 'Deferred CommandTimeout': 1 });
   assert.deepEqual(heard.slice(1), ['STARTTLS', 'TLS EHLO mail.example.com\r\n']);
 });
+
+/** What a well-behaved next hop says. */
+function behaving(extensions: string): (line: string) => string | undefined {
+  let content = false;
+  return line => {
+    if (content && line !== '.') return undefined;
+    content = line === 'DATA';
+    if (content) return '354 go\r\n';
+    return line.startsWith('EHLO') ? `250-mx\r\n250 ${extensions}\r\n` : '250 ok\r\n';
+  };
+}
+
+/** Well-behaved, until it has received so many bytes in all: then it resets the connection. */
+function resettingAfter(limitBytes: number): Conversation {
+  return socket => {
+    let received = 0;
+    socket.on('data', chunk => {
+      received += chunk.length;
+      if (received >= limitBytes) socket.resetAndDestroy();
+    });
+    answering(socket, behaving('PIPELINING'));
+  };
+}
+
+test('a next hop that resets the connection at any byte of the dialogue: everything arrives in the end', async () => {
+  const zone: Record<string, ZoneTable[string]> = {};
+  for (let n = 0; n < 40; n++) zone[`d${n}.test`] = [{ type: 'A', data: '127.0.0.1' }];
+  await using stack = new AsyncDisposableStack();
+  let connection = 0;
+  const peer = stack.use(
+    await startRawPeer(socket => {
+      connection += 1;
+      resettingAfter(connection)(socket);
+    }),
+  );
+  const dns = stack.use(await startZone(zone));
+  const delivery = stack.use(
+    await startDelivery({
+      config: {
+        nameservers: [dns.nameserver],
+        retry: { initialDelaySeconds: 1, maxDelaySeconds: 1 },
+        delivery: { mxPort: peer.port, commandTimeoutSeconds: 5 },
+      },
+    }),
+  );
+  for (const domain of Object.keys(zone)) await delivery.submit({ to: [`a@${domain}`] });
+  await waitUntil('all have arrived', async () => (await delivery.queue.stats()).totals.delivered === 40, {
+    limitMs: 30_000,
+  });
+  await delivery.settled({ accepted: 40, delivered: 40, failed: 0, depth: 0 });
+  assert.ok(connection > 150);
+});
+
+for (const reply of ['', '220 go\r\n']) {
+  test(`an address that breaks off at STARTTLS, having said "${reply.trim()}", is not asked for it again for a while`, async () => {
+    const heard: string[] = [];
+    await using set = await attackedBy(socket => {
+      const behave = behaving('STARTTLS');
+      answering(socket, line => {
+        heard.push(line);
+        if (line === 'STARTTLS') socket.end(reply);
+        if (line === '.') socket.end('250 taken\r\n');
+        return behave(line);
+      });
+    });
+    for (const delivered of [1, 2, 3]) {
+      await set.delivery.submit({ to: ['alice@dest.test'] });
+      await set.delivery.settled({ delivered, depth: 0 });
+    }
+    assert.equal(heard.filter(line => line === 'STARTTLS').length, 1);
+    assert.equal(heard.filter(line => line === '.').length, 3);
+  });
+}

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { createCapture } from '../../relay/deliver/capture.ts';
 import { startDelivery } from '../support/delivery.ts';
-import { startWithMx } from '../support/next-hop.ts';
+import { startWithMx, usualZone } from '../support/next-hop.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 test('on stop what is under way is finished, the rest goes back to the queue untried and due', async () => {
@@ -43,6 +43,19 @@ test('on stop a next hop that hangs is broken off when the grace is over', async
   const [entry] = await set.delivery.entries();
   assert.equal(entry?.state, 'Waiting');
   assert.equal(entry.attempts, 0);
+});
+
+test('on stop nobody waits for a nameserver that is silent, however many domains still have to be asked for', async () => {
+  const domains = Array.from({ length: 250 }, (_, n) => `silent${n}.test`);
+  const zone = { ...usualZone, ...Object.fromEntries(domains.map(name => [name, [{ type: 'SILENT' as const }]])) };
+  await using set = await startWithMx({ zone });
+  for (const domain of domains) await set.delivery.submit({ to: [`alice@${domain}`] });
+  await waitUntil('the first are asked for', () => set.zone.questions.length >= 100);
+  const startedMs = performance.now();
+  await set.delivery.scheduler.stop(20_000);
+  assert.ok(performance.now() - startedMs < 3000);
+  await set.delivery.settled({ accepted: 250, delivered: 0, failed: 0, depth: 250 });
+  assert.ok((await set.delivery.entries()).every(({ state, attempts }) => state === 'Waiting' && attempts === 0));
 });
 
 test('mail that was not offered is found in the queue and delivered', async () => {

@@ -45,7 +45,8 @@ export interface Delivery extends AsyncDisposable {
   readonly metrics: Metrics;
   readonly folder: string;
   readonly captureDir: string;
-  setState(change: Partial<RelayConfigInput>): void;
+  /** As a reload does. */
+  setState(change: Partial<RelayConfigInput>, secrets?: Partial<Secrets>): void;
   /** Born leased where the scheduler has room, as accept does; returns the id. */
   submit(message: TestMessage): Promise<string>;
   /** Into the queue only: the scheduler finds it by itself. */
@@ -146,8 +147,8 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
     folder: folder.path,
     captureDir,
     entries,
-    setState(change) {
-      state = stateOf({ ...options.config, ...change }, options.secrets);
+    setState(change, secrets = options.secrets) {
+      state = stateOf({ ...options.config, ...change }, secrets);
     },
     async submit(message) {
       const built = await build(message);
