@@ -25,6 +25,8 @@ const longestTimerMs = 2 ** 31 - 1;
 const handshakeMs = 30_000;
 /** How long after its time a session is looked at again whose message is being stored. */
 const busyMs = 1000;
+/** Less than the ten minutes of RFC 5321 s4.5.3.2.6, after which the client would conclude the same by itself. */
+const storeLimitMs = 4 * 60_000;
 
 export class Connection extends SMTPConnection implements WireOwner {
   readonly #deps: ConnectionDependencies;
@@ -37,6 +39,7 @@ export class Connection extends SMTPConnection implements WireOwner {
   #tlsSocket: Socket | undefined;
   #sessionTimer: NodeJS.Timeout | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
+  #storing: Promise<Answer> | undefined;
   #isClosed = false;
 
   constructor(server: SMTPServer, client: Client, deps: ConnectionDependencies) {
@@ -87,8 +90,10 @@ export class Connection extends SMTPConnection implements WireOwner {
     if (this._upgrading) this.#tlsSocket?.destroy();
     // It has not read, or not closed, in all that time: no use in saying more.
     else if (this._closing || this._socket.writableNeedDrain) this._socket.destroy();
-    else if (this.#stream?.isWaiting) this._armTimeout();
-    else this.#say(replies.idle);
+    else if (!this.#stream?.isWaiting) this.#say(replies.idle);
+    else if (this.#stream.waitedMs < (this.#deps.storeLimitMs ?? storeLimitMs)) this._armTimeout();
+    // The queue may have it yet, and then twice; for ever would be worse, as every wait of a client ends (RFC 5321 s4.5.3.2.6).
+    else this.#say(replies.queueStuck);
   }
 
   override _onError(error: Error): void {
@@ -106,7 +111,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     const { listener, metrics } = this.#deps;
     metrics.postroad_accept_sessions_open.dec({ listener: listener.name });
     metrics.postroad_accept_sessions_total.inc({ listener: listener.name, tls: this.#session.tls?.version ?? 'none' });
-    this.#deps.onClosed(this);
+    this.#deps.onClosed(this, this.#storing);
   }
 
   // WireOwner
@@ -154,12 +159,12 @@ export class Connection extends SMTPConnection implements WireOwner {
       return undefined;
     }
     if (incoming === undefined) return undefined;
-    return this.#replyLater(
-      incoming.end().then(answer => {
-        this.#session.endTransaction();
-        return answer;
-      }),
-    );
+    this.#storing = incoming.end().then(answer => {
+      this.#storing = undefined;
+      this.#session.endTransaction();
+      return answer;
+    });
+    return this.#replyLater(this.#storing);
   }
 
   onNearMiss(): void {

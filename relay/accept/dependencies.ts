@@ -23,6 +23,8 @@ export interface AcceptDependencies {
   readonly newId: () => string;
   /** For headers and recipients of all sessions together; left out: 64 MiB. */
   readonly memoryBytes?: number;
+  /** How long the queue may take for a message, where the idle time is not longer; left out: 4 minutes. */
+  readonly storeLimitMs?: number;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -39,7 +41,8 @@ export interface SessionDependencies extends AcceptDependencies {
 /** With what belongs to one connection. */
 export interface ConnectionDependencies extends SessionDependencies {
   readonly listener: ListenerConfig;
-  readonly onClosed: (connection: Connection) => void;
+  /** `storing`: its last message is still with the queue. */
+  readonly onClosed: (connection: Connection, storing: Promise<unknown> | undefined) => void;
 }
 
 /** Who is at the other end, as the PROXY header says where there is one. */

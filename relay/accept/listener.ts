@@ -8,7 +8,7 @@ import { SMTPServer } from 'smtp-server/lib/smtp-server.js';
 import type { LimitsConfig, ListenerConfig } from '../config.ts';
 import { type Network, parseNetwork, plainAddress } from '../policy/network.ts';
 import type { Secrets } from '../secrets.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Place } from './admission.ts';
 import { Connection } from './connection.ts';
 import type { SessionDependencies } from './dependencies.ts';
 import { readProxyHeader } from './proxy-reader.ts';
@@ -27,6 +27,21 @@ export interface ListenerDependencies extends SessionDependencies {
   readonly admission: Admission;
   /** A session ended. */
   readonly onSessionClosed: () => void;
+}
+
+/** A connection from its first bytes to its session. */
+interface Opening extends SMTPConnectionOptions {
+  readonly id: string;
+  /** The client's, as the PROXY header says where there is one. */
+  readonly address: string;
+  readonly admitted: Place | Answer;
+  isConnected: boolean;
+}
+
+type Opened = (error: Error | null, opening?: Opening) => void;
+
+function isPlace(admitted: Place | Answer): admitted is Place {
+  return 'release' in admitted;
 }
 
 export class Listener extends SMTPServer {
@@ -126,45 +141,51 @@ export class Listener extends SMTPServer {
     };
   }
 
-  override _handleProxy(
-    socket: Socket,
-    callback: (error: Error | null, options?: SMTPConnectionOptions & { id: string }) => void,
-  ): void {
+  override _handleProxy(socket: Socket, callback: Opened): void {
     const id = this.#deps.newId();
     if (!this._expectsProxyHeader(socket)) {
-      callback(null, { id });
+      this.#admit(socket, { id }, callback);
       return;
     }
     readProxyHeader(socket, (error, header) => {
-      if (error !== null) this.#deps.log.info({ proxy: socket.remoteAddress ?? '', err: error }, 'connection dropped');
-      const source = header?.source;
-      callback(error, { id, ...(source && { remoteAddress: source.address, remotePort: source.port }) });
+      if (error === null) {
+        const source = header?.source;
+        this.#admit(
+          socket,
+          { id, ...(source && { remoteAddress: source.address, remotePort: source.port }) },
+          callback,
+        );
+        return;
+      }
+      this.#deps.log.info({ proxy: socket.remoteAddress ?? '', err: error }, 'connection dropped');
+      callback(error);
     });
   }
 
+  /** `socket` is the one of `_handleProxy`, or TLS over it; the package hands over what that called back with. */
   override connect(socket: Socket, options?: SMTPConnectionOptions | null): void {
-    if (socket.destroyed || socket.remoteAddress === undefined) return;
-    const address = plainAddress(options?.remoteAddress ?? socket.remoteAddress);
-    const refusal = this.#isDraining()
-      ? replies.draining
-      : this.#deps.admission.refuse(address, this.#deps.state().config.limits);
-    if (refusal !== undefined) {
-      this.#turnAway(socket, refusal);
+    const opening = options as Opening;
+    const { address, admitted } = opening;
+    opening.isConnected = true;
+    if (!isPlace(admitted)) {
+      this.#turnAway(socket, admitted);
       return;
     }
-    const client = {
-      id: options?.id ?? this.#deps.newId(),
-      socket,
-      address,
-      port: options?.remotePort ?? socket.remotePort ?? 0,
-    };
+    if (socket.destroyed || this.#isDraining()) {
+      admitted.release();
+      this.#turnAway(socket, replies.draining);
+      return;
+    }
+    const client = { id: opening.id, socket, address, port: opening.remotePort ?? socket.remotePort ?? 0 };
     const connection = new Connection(this, client, {
       ...this.#deps,
       listener: this.config,
       isDraining: () => this.#isDraining(),
-      onClosed: closed => {
+      onClosed: (closed, storing) => {
         this.sessions.delete(closed);
-        this.#deps.admission.release(address);
+        // What waits for a store that is stuck is bounded as sessions are, also when their clients are gone.
+        if (storing === undefined) admitted.release();
+        else void storing.then(admitted.release, admitted.release);
         this.#deps.onSessionClosed();
       },
     });
@@ -172,6 +193,30 @@ export class Listener extends SMTPServer {
     this.sessions.add(connection);
     this.#deps.metrics.postroad_accept_sessions_open.inc({ listener: this.config.name });
     connection.init();
+  }
+
+  /** Before the TLS handshake, which would else be a way around the limits; nothing can be said there to whom they turn away. */
+  #admit(socket: Socket, options: Pick<Opening, 'id' | 'remoteAddress' | 'remotePort'>, callback: Opened): void {
+    const { remoteAddress } = socket;
+    if (socket.destroyed || remoteAddress === undefined) {
+      socket.destroy();
+      callback(new Error('the client was gone at once'));
+      return;
+    }
+    const address = plainAddress(options.remoteAddress ?? remoteAddress);
+    const admitted = this.#deps.admission.admit(address, this.#deps.state().config.limits);
+    const opening: Opening = { ...options, address, admitted, isConnected: false };
+    if (isPlace(admitted)) {
+      socket.once('close', () => {
+        if (!opening.isConnected) admitted.release();
+      });
+    } else if (this.config.protocol === 'SMTPS') {
+      this.#countRefusal(admitted);
+      socket.destroy();
+      callback(new Error(admitted.text));
+      return;
+    }
+    callback(null, opening);
   }
 
   /** Failed handshakes, and what the kernel says of the listening socket. */
@@ -185,10 +230,14 @@ export class Listener extends SMTPServer {
     return this.#isClosed || this.#deps.isDraining();
   }
 
-  #turnAway(socket: Socket, { wire, reason }: Answer): void {
+  #countRefusal({ reason }: Answer): void {
     if (reason !== undefined) this.#deps.metrics.postroad_accept_refusals_total.inc({ reason });
+  }
+
+  #turnAway(socket: Socket, refusal: Answer): void {
+    this.#countRefusal(refusal);
     socket.on('error', error => this.#deps.log.debug({ err: error }, 'connection lost while it was turned away'));
-    socket.end(wire, 'latin1');
+    socket.end(refusal.wire, 'latin1');
     socket.resume();
     const timer = setTimeout(() => socket.destroy(), turnAwayMs).unref();
     socket.once('close', () => clearTimeout(timer));

@@ -140,6 +140,7 @@ export const replies = {
   hugeChunk: bye(552, '5.3.4', 'chunk exceeds the size limit that EHLO announces', 'TooBig'),
   endOfDataNearMiss: bye(554, '5.6.0', 'end of data is <CRLF>.<CRLF>, with no bare CR or LF', 'BareLineEnding'),
   bareCommand: bye(500, '5.5.2', 'commands end with CRLF and contain no bare CR or LF', 'BareLineEnding'),
+  queueStuck: bye(451, '4.3.0', 'the message was not queued in time; try again later', 'QueueUnavailable'),
   earlyTalker: bye(554, '5.5.1', 'you spoke before the greeting', 'Protocol'),
   http: bye(421, '4.7.0', 'this is not an HTTP server', 'Protocol'),
   tooManySessions: bye(421, '4.3.2', 'too many sessions; try again later', 'TooManySessions'),

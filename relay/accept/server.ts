@@ -1,7 +1,7 @@
 /**
  * Accept: the SMTP server, the first room of the mail path.
  *
- *   socket ─► [PROXY] ─► [TLS] ─► admission ─► greeting ─► EHLO … MAIL ─► RCPT ─► DATA | BDAT ─► checks ─► sign ─► submit ─► 250
+ *   socket ─► [PROXY] ─► admission ─► [TLS] ─► greeting ─► EHLO … MAIL ─► RCPT ─► DATA | BDAT ─► checks ─► sign ─► submit ─► 250
  *
  * It owns sockets, sessions and the bytes of messages that are not yet submitted, and bounds each of them. A crash before `submit`
  * resolves loses what was never acknowledged, so the client has it still; after, the queue has it (G1). Whatever goes wrong in

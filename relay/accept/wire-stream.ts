@@ -45,6 +45,7 @@ export class WireStream extends SMTPStream {
   /** Octets of the BDAT chunk to come; undefined in DATA. */
   #octetsLeft: number | undefined;
   #waiting = false;
+  #waitingSinceMs = 0;
 
   constructor(owner: WireOwner) {
     super();
@@ -54,6 +55,11 @@ export class WireStream extends SMTPStream {
   /** A command or content is being worked on: it is us that the client waits for. */
   get isWaiting(): boolean {
     return this.#waiting;
+  }
+
+  /** While `isWaiting`: how long by now. */
+  get waitedMs(): number {
+    return performance.now() - this.#waitingSinceMs;
   }
 
   /** What follows is DATA, up to CRLF.CRLF. */
@@ -103,6 +109,7 @@ export class WireStream extends SMTPStream {
 
   #wait(promise: Promise<void>, resume: () => void): void {
     this.#waiting = true;
+    this.#waitingSinceMs = performance.now();
     const done = (): void => {
       this.#waiting = false;
       resume();

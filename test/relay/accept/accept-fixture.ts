@@ -24,6 +24,7 @@ export interface AcceptOptions {
   readonly submit?: (message: NewMessage) => Promise<void>;
   readonly openSpool?: () => Spool;
   readonly memoryBytes?: number;
+  readonly storeLimitMs?: number;
   readonly log?: Log;
 }
 
@@ -88,6 +89,7 @@ export async function startAccept(options: AcceptOptions = {}): Promise<AcceptFi
     metrics,
     log: options.log ?? silentLog,
     clock: systemClock,
+    ...(options.storeLimitMs === undefined ? {} : { storeLimitMs: options.storeLimitMs }),
     ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
     signer: createSigner({ state: () => state, metrics }),
     newId: () => `ID${(++ids).toString().padStart(6, '0')}`,
