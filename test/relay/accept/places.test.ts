@@ -84,15 +84,25 @@ test('a queue that is stuck is told 451 in bounded time, and what it gets done a
   });
 });
 
-test('clients that go away and leave their message with a stuck queue keep their place until it is stored', async () => {
+test('clients that were told so keep their place until their message is stored', async () => {
   const stored = Promise.withResolvers<void>();
-  await using accept = await startAccept({ submit: () => stored.promise, limits: { maxSessionsPerClient: 3 } });
-  for (let at = 0; at < 3; at++) {
-    using client = await Dialogue.open(accept.port());
+  await using accept = await startAccept({
+    submit: () => stored.promise,
+    storeLimitMs: 500,
+    limits: { maxSessionsPerClient: 3, idleTimeoutSeconds: 1 },
+  });
+  const clients = await Promise.all([1, 2, 3].map(() => Dialogue.open(accept.port())));
+  for (const client of clients) {
     await client.begin();
     client.send(message);
-    await waitUntil('the message is with the queue', () => accept.spools[at]?.finished);
   }
+  for (const client of clients) assert.match(await client.untilClosed(), /^451 /);
+  for (const client of clients) client.close();
+  const { metrics } = accept;
+  await waitUntil('their sessions are over', async () => {
+    const { values } = await metrics.postroad_accept_sessions_open.get();
+    return values.every(({ value }) => value === 0);
+  });
   using refused = await Dialogue.connect(accept.port());
   assert.match(await refused.untilClosed(), /^421 4\.7\.0 /);
   stored.resolve();
