@@ -7,11 +7,12 @@
  *   every content and so costs 1 s a GiB or more: a full queue would keep a restart waiting for no gain, since
  * - while running: SQLite checks the form of each page it reads, and columns.ts each value. Damage ends the process (fault).
  */
-import { closeSync, existsSync, fdatasyncSync, fsyncSync, openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { int } from './columns.ts';
-import { isBusy, isCorrupt, isFull, QueueStoreError } from './errors.ts';
+import { isBusy, isCorrupt, QueueStoreError } from './errors.ts';
+import { closeAndReserve, giveUpReserve, growLog } from './log-file.ts';
 import { migrate } from './schema.ts';
 import { createUpkeep, type Upkeep } from './upkeep.ts';
 import { spoolFolder } from './wire.ts';
@@ -26,6 +27,7 @@ export interface Database {
   readonly db: DatabaseSync;
   readonly epoch: number;
   readonly upkeep: Upkeep;
+  close(): void;
 }
 
 export function openDatabase(dataDir: string, walBytes: number): Database {
@@ -33,11 +35,14 @@ export function openDatabase(dataDir: string, walBytes: number): Database {
   refuseLostDatabase(dataDir, file);
   let db: DatabaseSync | undefined;
   try {
-    db = new DatabaseSync(file, { timeout: 0 });
-    const epoch = prepare(db, file);
-    growWal(`${file}-wal`, walBytes);
+    giveUpReserve(file);
+    const opened = new DatabaseSync(file, { timeout: 0 });
+    db = opened;
+    const epoch = prepare(opened, file);
+    growLog(file, walBytes);
     syncFolder(dataDir);
-    return { db, epoch, upkeep: createUpkeep(db, Math.ceil(walBytes / pageBytes)) };
+    const upkeep = createUpkeep(opened, Math.ceil(walBytes / pageBytes));
+    return { db: opened, epoch, upkeep, close: () => closeAndReserve(opened, file) };
   } catch (error) {
     if (db?.isOpen === true) db.close();
     throw refusal(error, file);
@@ -99,27 +104,6 @@ function refusal(error: unknown, file: string): unknown {
     return new QueueStoreError('POSTROAD_QUEUE_CORRUPT', text, { cause: error });
   }
   return error;
-}
-
-/**
- * Appending to the log costs a file system's metadata commit each time (1.1 ms against 0.07 ms, PERFORMANCE.md), overwriting
- * what is there does not. So it is filled with zeros once, behind what SQLite has in it, and by default never truncated. Zeros
- * are no valid frame to SQLite. 8 MiB beyond the checkpoint's threshold are for the batch that crosses it.
- */
-function growWal(wal: string, walBytes: number): void {
-  const handle = openSync(wal, 'r+');
-  try {
-    const zeros = Buffer.alloc(2 ** 20);
-    for (let at = statSync(wal).size; at < walBytes + 8 * 2 ** 20; at += zeros.length) {
-      writeSync(handle, zeros, 0, zeros.length, at);
-    }
-    fdatasyncSync(handle);
-  } catch (error) {
-    // A full disk must not keep the queue from starting: what is in it has to get out.
-    if (!isFull(error)) throw error;
-  } finally {
-    closeSync(handle);
-  }
 }
 
 function syncFolder(folder: string): void {

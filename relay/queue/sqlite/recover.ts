@@ -25,6 +25,8 @@ export function recover(db: DatabaseSync, nowMs: number): Memory {
     waiting += int(row, 'n');
   }
   if (waiting !== counters.Waiting) damaged(`${counters.Waiting} recipients wait, but ${waiting} are in line`);
+  // Puts the due ones in line now: 60 ms for 100,000 destinations, which the first claim would take.
+  memory.ready.next(nowMs);
   return memory;
 }
 

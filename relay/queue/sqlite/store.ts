@@ -22,6 +22,7 @@
  *   settle, no answer    outcome, totals and DSNs are there together, or none of them: then as `claimed`.
  *   settle, answered     gone. A spool file that was not yet unlinked is removed at the next start.
  *   checkpoint           the log still has everything: SQLite reads it again at start.
+ *   clean stop           the log's room is kept as queue.db-reserve (log-file.ts), or is still the log itself.
  */
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';

@@ -30,7 +30,7 @@ function open({ dataDir, walBytes, nowMs }: WorkerOptions): Store {
     const operations = createOperations(database, memory, dataDir);
     return { database, transaction: createTransaction(database.db, memory, operations) };
   } catch (error) {
-    database.db.close();
+    database.close();
     if (isCorrupt(error)) throw new QueueStoreError('POSTROAD_QUEUE_CORRUPT', String(error), { cause: error });
     throw error;
   }
@@ -91,7 +91,7 @@ function serve(port: MessagePort, store: Store, dataDir: string): void {
 
   async function close(): Promise<void> {
     await Promise.all(unlinking);
-    store.database.db.close();
+    store.database.close();
     say({ type: 'closed' });
     port.close();
   }

@@ -1,7 +1,8 @@
 /** A disk that fills up, and is emptied again. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, link, open, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -51,7 +52,125 @@ async function taken(queue: Queue, next: NewMessage): Promise<boolean> {
   }
 }
 
+/** What somebody else keeps on the disk: all that is left of it. */
+async function fillWithOtherFiles(folder: string): Promise<void> {
+  const other = await open(join(folder, 'other'), 'a');
+  try {
+    await assert.rejects(
+      async () => {
+        for (;;) await other.appendFile(Buffer.alloc(4096));
+      },
+      { code: 'ENOSPC' },
+    );
+  } finally {
+    await other.close();
+  }
+}
+
+async function deliverAll(queue: Queue): Promise<string[]> {
+  const ids: string[] = [];
+  for (let claims = await queue.claim(everything); claims.length > 0; claims = await queue.claim(everything)) {
+    for (const claim of claims) {
+      await deliver(queue, claim);
+      ids.push(claim.message.id);
+    }
+  }
+  return ids;
+}
+
 describe('A disk without room', () => {
+  it('that somebody else filled does not keep a queue that was stopped cleanly from starting and delivering', async t => {
+    await using folder = await temporaryFolder();
+    await using disk = await mountSmallDisk(t, folder.path, 40);
+    if (disk === undefined) return;
+    const dataDir = join(folder.path, 'data');
+    let harness = await openSqlite({ dataDir });
+    try {
+      const kept = new Set<string>();
+      for (let n = 0; n < 50; n += 1) {
+        const next = message(harness.clock, { content: contentOf(Buffer.alloc(20_000, 'x')) });
+        await harness.queue.enqueue(next);
+        kept.add(next.id);
+      }
+      for (let life = 0; life < 3; life += 1) {
+        await harness.queue.close();
+        await fillWithOtherFiles(folder.path);
+        harness = await harness.reopen();
+        assert.equal(await harness.queue.count({}), kept.size);
+      }
+      assert.deepEqual(new Set(await deliverAll(harness.queue)), kept);
+      await rm(join(folder.path, 'other'));
+      await harness.queue.enqueue(message(harness.clock));
+      harness = await harness.reopen();
+      assert.equal(await harness.queue.count({}), 1);
+    } finally {
+      await harness.end();
+    }
+  });
+
+  it('that somebody else filled keeps a queue from starting when its reserve is taken away (control)', async t => {
+    await using folder = await temporaryFolder();
+    await using disk = await mountSmallDisk(t, folder.path, 24);
+    if (disk === undefined) return;
+    const dataDir = join(folder.path, 'data');
+    const harness = await openSqlite({ dataDir });
+    try {
+      await harness.queue.enqueue(message(harness.clock));
+      await harness.queue.close();
+      await rm(join(dataDir, 'queue.db-reserve'));
+      await fillWithOtherFiles(folder.path);
+      await assert.rejects(harness.reopen());
+    } finally {
+      await harness.end();
+    }
+  });
+
+  it('does not keep a queue from starting and delivering after kill -9', async t => {
+    await using folder = await temporaryFolder();
+    await using disk = await mountSmallDisk(t, folder.path, 24);
+    if (disk === undefined) return;
+    const dataDir = join(folder.path, 'data');
+    const child = spawn(process.execPath, [join(import.meta.dirname, 'full-disk-child.ts'), dataDir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [said] = await once(child.stdout, 'data', { signal: AbortSignal.timeout(30_000) });
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await fillWithOtherFiles(folder.path);
+    const harness = await openSqlite({ dataDir });
+    try {
+      const keptCount = Number(said);
+      assert.ok(keptCount > 20, String(said));
+      assert.equal((await deliverAll(harness.queue)).length, keptCount);
+      await waitUntil('a message is taken again', () => taken(harness.queue, message(harness.clock)));
+    } finally {
+      await harness.end();
+    }
+  });
+
+  it('loses nothing when the process is killed between naming the log a reserve and closing it', async () => {
+    await using folder = await temporaryFolder();
+    const harness = await openSqlite();
+    try {
+      await harness.queue.enqueue(message(harness.clock));
+      const wal = join(harness.dataDir, 'queue.db-wal');
+      await link(wal, join(harness.dataDir, 'queue.db-reserve'));
+      const dataDir = join(folder.path, 'as-the-kill-left-it');
+      await cp(harness.dataDir, dataDir, { recursive: true });
+      const next = await openSqlite({ dataDir });
+      try {
+        assert.equal(await next.queue.count({}), 1);
+        await assert.rejects(stat(join(dataDir, 'queue.db-reserve')), { code: 'ENOENT' });
+        await next.queue.close();
+        assert.ok((await stat(join(dataDir, 'queue.db-reserve'))).size >= 9 * 2 ** 20);
+      } finally {
+        await next.end();
+      }
+    } finally {
+      await harness.end();
+    }
+  });
+
   it('refuses messages, keeps what it has acknowledged, still settles, and takes messages again when there is room', async t => {
     await using folder = await temporaryFolder();
     await using disk = await mountSmallDisk(t, folder.path, 24);

@@ -59,7 +59,8 @@ export class Model {
       ...waiting.map(recipient => this.#wakeMs(recipient)),
       ...this.leases.map(({ expiryMs }) => expiryMs),
     ];
-    return times.length === 0 ? undefined : Math.min(...times);
+    // A lease that has run out is taken back by the next claim, so there is something to claim now.
+    return times.length === 0 ? undefined : Math.max(nowMs, Math.min(...times));
   }
 
   settle(lease: Lease, outcomes: readonly Outcome[]): void {
