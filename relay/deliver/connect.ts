@@ -104,7 +104,6 @@ export class Connector {
     return await openSession({
       socket,
       host,
-      address,
       port: target.port,
       hostname: options.hostname,
       tls,

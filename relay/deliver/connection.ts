@@ -15,7 +15,6 @@ export interface OpenOptions {
   /** Connected. Ours to close from here on. */
   readonly socket: Socket;
   readonly host: string;
-  readonly address: string;
   readonly port: number;
   /** Our EHLO name. */
   readonly hostname: string;
@@ -203,7 +202,6 @@ function takeOver(insides: Insides, options: OpenOptions): SmtpSession {
     socket,
     tls,
     host: options.host,
-    address: options.address,
     extensions: extensionsOf(insides._ehloLines ?? []),
     commandTimeoutMs: options.commandTimeoutMs,
   });

@@ -16,7 +16,8 @@ import {
   type Setback,
   setBack,
 } from './outcome.ts';
-import type { Fault, SmtpSession, TransactionResult } from './session.ts';
+import type { SmtpSession } from './session.ts';
+import type { Fault, TransactionResult } from './transaction.ts';
 
 export interface Attempt {
   readonly results: readonly RecipientResult[];

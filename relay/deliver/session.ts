@@ -13,65 +13,25 @@ import type { Socket } from 'node:net';
 import type { Reply } from '../smtp/reply.ts';
 import type { Extensions } from './command.ts';
 import { UnsafeContentError } from './content.ts';
-import { type Framing, type Message, MessageWriter, wholeBdat } from './message-writer.ts';
+import { type Framing, MessageWriter, wholeBdat } from './message-writer.ts';
 import type { DeferReason } from './outcome.ts';
 import { ReplyReader } from './reply-reader.ts';
-
-/** Command lines end in CRLF. */
-export interface Transaction extends Message {
-  readonly mail: string;
-  readonly rcpts: readonly string[];
-}
-
-export interface TransactionResult {
-  readonly mail: Reply | undefined;
-  /** As long as `rcpts`; undefined where the transaction ended before. */
-  readonly rcpts: readonly (Reply | undefined)[];
-  /** The reply that decides over the accepted recipients: to the message, or to a refused DATA. */
-  readonly end: Reply | undefined;
-  /** Why the connection cannot go on. */
-  readonly fault: Fault | undefined;
-}
-
-export interface Fault {
-  readonly reason: DeferReason;
-  /** The 421 that closed the connection, wherever it came. */
-  readonly reply: Reply | undefined;
-  readonly detail: string;
-  /** The connection died before any reply of this transaction. */
-  readonly silent: boolean;
-}
+import type { Awaiting, Fault, Transaction, TransactionResult } from './transaction.ts';
+import { isPositive, RunningTransaction } from './transaction.ts';
 
 export interface SessionOptions {
   readonly socket: Socket;
   readonly extensions: Extensions;
   readonly host: string;
-  readonly address: string;
-  readonly tls: 'none' | string;
+  /** Its version, or `none`. */
+  readonly tls: string;
   readonly commandTimeoutMs: number;
 }
 
 const quitGraceMs = 5000;
 
-type Awaiting = 'Nothing' | 'Reset' | 'Mail' | 'Rcpt' | 'Data' | 'Discard' | 'End';
-
-interface Running {
-  readonly transaction: Transaction;
-  readonly resolve: (result: TransactionResult) => void;
-  mail: Reply | undefined;
-  readonly rcpts: (Reply | undefined)[];
-  answered: number;
-  accepted: boolean;
-  end: Reply | undefined;
-  /** Every byte of the message was handed to the socket. */
-  contentSent: boolean;
-  bdat: boolean;
-  heard: boolean;
-}
-
 export class SmtpSession {
   readonly host: string;
-  readonly address: string;
   readonly tls: string;
   readonly extensions: Extensions;
   transactions = 0;
@@ -84,7 +44,7 @@ export class SmtpSession {
   readonly #reader: ReplyReader;
   readonly #writer: MessageWriter;
   #awaiting: Awaiting = 'Nothing';
-  #running: Running | undefined;
+  #running: RunningTransaction | undefined;
   #needsReset = false;
   #extendedOnce = false;
   #closed = false;
@@ -92,7 +52,6 @@ export class SmtpSession {
 
   constructor(options: SessionOptions) {
     this.host = options.host;
-    this.address = options.address;
     this.tls = options.tls;
     this.extensions = options.extensions;
     this.#socket = options.socket;
@@ -124,18 +83,7 @@ export class SmtpSession {
     if (!this.usable) throw new Error('a transaction was begun on a connection that cannot take one');
     this.transactions += 1;
     return new Promise(resolve => {
-      this.#running = {
-        transaction,
-        resolve,
-        mail: undefined,
-        rcpts: new Array<Reply | undefined>(transaction.rcpts.length).fill(undefined),
-        answered: 0,
-        accepted: false,
-        end: undefined,
-        contentSent: false,
-        bdat: false,
-        heard: false,
-      };
+      this.#running = new RunningTransaction(transaction, resolve);
       this.#begin(this.#running);
     });
   }
@@ -153,7 +101,7 @@ export class SmtpSession {
     this.#lose(reason, 'broken off');
   }
 
-  #begin(running: Running): void {
+  #begin(running: RunningTransaction): void {
     this.#timer.refresh();
     this.#extendedOnce = false;
     const { mail, rcpts } = running.transaction;
@@ -192,12 +140,16 @@ export class SmtpSession {
     }
     this.#timer.refresh();
     // RFC 5321 s3.8: 421 may answer any command, and the connection is closed with it.
-    if (answer.code === 421) this.#loseTo421(running, answer);
-    else this.#step(running, answer);
+    if (answer.code === 421) {
+      running.take421(this.#awaiting, answer);
+      this.#break({ reason: 'RemoteDeferred', reply: answer, detail: 'closed with 421' });
+    } else {
+      this.#step(running, answer);
+    }
     running.heard = true;
   }
 
-  #step(running: Running, answer: Reply): void {
+  #step(running: RunningTransaction, answer: Reply): void {
     switch (this.#awaiting) {
       case 'Reset':
         this.#awaiting = 'Mail';
@@ -223,26 +175,22 @@ export class SmtpSession {
     }
   }
 
-  #onMail(running: Running, answer: Reply): void {
-    running.mail = answer;
+  #onMail(running: RunningTransaction, answer: Reply): void {
+    running.takeMail(answer);
     this.#awaiting = 'Rcpt';
     if (this.#pipelining) return;
-    if (isPositive(answer)) this.#socket.write(running.transaction.rcpts[0] ?? '');
+    if (isPositive(answer)) this.#socket.write(running.nextRcpt ?? '');
     else this.#finish(running);
   }
 
-  #onRcpt(running: Running, answer: Reply): void {
-    running.rcpts[running.answered] = answer;
-    running.answered += 1;
-    if (isPositive(answer) && running.mail !== undefined && isPositive(running.mail)) running.accepted = true;
-    if (running.answered < running.rcpts.length) {
-      if (!this.#pipelining) this.#socket.write(running.transaction.rcpts[running.answered] ?? '');
-      return;
-    }
-    this.#afterRcpts(running);
+  #onRcpt(running: RunningTransaction, answer: Reply): void {
+    running.takeRcpt(answer);
+    const next = running.nextRcpt;
+    if (next === undefined) this.#afterRcpts(running);
+    else if (!this.#pipelining) this.#socket.write(next);
   }
 
-  #afterRcpts(running: Running): void {
+  #afterRcpts(running: RunningTransaction): void {
     if (running.bdat) {
       this.#awaiting = 'End';
     } else if (this.#pipelining && !this.#chunking) {
@@ -259,7 +207,7 @@ export class SmtpSession {
     }
   }
 
-  #onDataReply(running: Running, answer: Reply): void {
+  #onDataReply(running: RunningTransaction, answer: Reply): void {
     if (answer.code === 354 && running.accepted) {
       this.#awaiting = 'End';
       this.#send(running, 'Data');
@@ -276,14 +224,14 @@ export class SmtpSession {
     }
   }
 
-  #onEnd(running: Running, answer: Reply): void {
+  #onEnd(running: RunningTransaction, answer: Reply): void {
     if (running.accepted) running.end = answer;
     if (running.contentSent) this.#finish(running);
     // It refused before it had read all: the rest of the message would be taken for commands.
     else this.#lose('ConnectionLost', 'the message was answered before it was sent');
   }
 
-  #send(running: Running, framing: Framing): void {
+  #send(running: RunningTransaction, framing: Framing): void {
     try {
       const streamed = this.#writer.send(running.transaction, framing, () => this.#running === running);
       if (streamed === undefined) {
@@ -310,9 +258,8 @@ export class SmtpSession {
 
   #onTimer(): void {
     const running = this.#running;
-    if (running === undefined || this.#closed) return;
-    const afterData = this.#awaiting === 'End' && running.contentSent;
-    if (afterData && !this.#extendedOnce) {
+    if (running === undefined) return;
+    if (this.#awaiting === 'End' && running.contentSent && !this.#extendedOnce) {
       // RFC 5321 s4.5.3.2.6: the end of the message gets ten minutes, twice what the others get.
       this.#extendedOnce = true;
       this.#timer.refresh();
@@ -321,32 +268,17 @@ export class SmtpSession {
     this.#lose('CommandTimeout', `no reply in time to ${this.#awaiting}`);
   }
 
-  #loseTo421(running: Running, answer: Reply): void {
-    if (this.#awaiting === 'Mail') running.mail = answer;
-    else if (this.#awaiting === 'Rcpt') running.rcpts[running.answered] = answer;
-    else if (running.accepted) running.end = answer;
-    this.#break({ reason: 'RemoteDeferred', reply: answer, detail: 'closed with 421', silent: !running.heard });
-  }
-
   #lose(reason: DeferReason, detail: string): void {
-    const running = this.#running;
-    // G2: the next hop may have the message and we cannot know; it is sent again and may arrive twice.
-    const afterData = running?.contentSent === true && running.end === undefined && couldBeTaken(running);
-    this.#break({
-      reason: afterData ? (afterDataReasons[reason] ?? reason) : reason,
-      reply: undefined,
-      detail,
-      silent: running !== undefined && !running.heard,
-    });
+    this.#break({ reason: this.#running?.reasonOfLoss(reason) ?? reason, reply: undefined, detail });
   }
 
-  #break(fault: Fault): void {
+  #break(fault: Omit<Fault, 'silent'>): void {
     if (this.#closed) return;
     const running = this.#running;
     this.#running = undefined;
     this.#shut();
     this.#socket.destroy();
-    if (running !== undefined) running.resolve({ ...resultOf(running), fault });
+    running?.resolve(fault);
   }
 
   #shut(): void {
@@ -357,29 +289,11 @@ export class SmtpSession {
     listener?.();
   }
 
-  #finish(running: Running): void {
+  #finish(running: RunningTransaction): void {
     this.#running = undefined;
     this.#awaiting = 'Nothing';
     // After a message was taken or refused the buffers are clear (RFC 5321 s4.1.1.4); else the next one starts with RSET.
     this.#needsReset = running.end === undefined || !isPositive(running.end);
-    running.resolve(resultOf(running));
+    running.resolve();
   }
-}
-
-const afterDataReasons: Partial<Record<DeferReason, DeferReason>> = {
-  ConnectionLost: 'ConnectionLostAfterData',
-  CommandTimeout: 'CommandTimeoutAfterData',
-};
-
-/** With everything in one write, nothing was taken when sender or all recipients were refused before the end. */
-function couldBeTaken(running: Running): boolean {
-  return running.accepted || running.answered < running.rcpts.length;
-}
-
-function resultOf({ mail, rcpts, end }: Running): TransactionResult {
-  return { mail, rcpts, end, fault: undefined };
-}
-
-function isPositive(answer: Reply): boolean {
-  return answer.code >= 200 && answer.code < 300;
 }
