@@ -118,7 +118,7 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
   return {
     apply: write_ =>
       counted(write_.resource.kind, () => {
-        const { wanted } = write_;
+        const wanted = withoutStringData(write_.wanted);
         const hash = contentHash(wanted);
         const annotations = { ...wanted.metadata.annotations, [appliedHashAnnotation]: hash };
         const body = { ...wanted, metadata: { ...wanted.metadata, annotations } };
@@ -166,13 +166,24 @@ interface Plan<T extends KubeObject> {
   isInPlace(live: KubeObject): boolean;
 }
 
-/** Nobody owns an object's type and name; the server keeps them out of the field sets. A Secret's stringData is owned as data. */
+/** Nobody owns an object's type and name; the server keeps them out of the field sets. */
 function ownable(wanted: KubeObject): Readonly<Record<string, unknown>> {
-  const { apiVersion: _, kind: __, metadata, ...content } = wanted as KubeObject & { readonly stringData?: object };
+  const { apiVersion: _, kind: __, metadata, ...content } = wanted;
   const { labels, annotations, ownerReferences, finalizers } = metadata;
-  const { stringData, ...rest } = content;
-  const data = stringData === undefined ? {} : { data: stringData };
-  return { ...data, ...rest, metadata: { labels, annotations, ownerReferences, finalizers } };
+  return { ...content, metadata: { labels, annotations, ownerReferences, finalizers } };
+}
+
+/** The server turns stringData into data that nobody owns: a key no longer wanted would stay for ever. */
+function withoutStringData<T extends KubeObject>(wanted: T): T {
+  const { stringData, data, ...rest } = wanted as T & SecretContent;
+  if (stringData === undefined) return wanted;
+  const encoded = Object.entries(stringData).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+  return { ...rest, data: { ...data, ...Object.fromEntries(encoded) } } as unknown as T;
+}
+
+interface SecretContent {
+  readonly data?: Readonly<Record<string, string>>;
+  readonly stringData?: Readonly<Record<string, string>>;
 }
 
 function isMeeting(error: unknown): boolean {

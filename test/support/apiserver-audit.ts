@@ -1,0 +1,53 @@
+import { readFile } from 'node:fs/promises';
+
+export interface AuditedRequest {
+  /** get, list, watch, create, update, patch, delete, … */
+  readonly verb: string;
+  readonly uri: string;
+  readonly user: string;
+  readonly userAgent: string;
+  /** Of the object, where one is named: `configmaps`, `mailrelays/status`. */
+  readonly resource: string;
+  readonly name: string;
+  readonly code: number;
+}
+
+/** Each request once, when it is answered, without bodies. */
+export const auditPolicy = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived', 'ResponseStarted'],
+  rules: [{ level: 'Metadata' }],
+};
+
+interface Line {
+  readonly verb: string;
+  readonly requestURI: string;
+  readonly userAgent?: string;
+  readonly user?: { readonly username?: string };
+  readonly objectRef?: { readonly resource?: string; readonly subresource?: string; readonly name?: string };
+  readonly responseStatus?: { readonly code?: number };
+}
+
+export async function readAuditLog(file: string): Promise<AuditedRequest[]> {
+  const text = await readFile(file, 'utf8');
+  // The last line may not be whole yet.
+  const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
+  return lines.filter(line => line !== '').map(line => requestOf(JSON.parse(line) as Line));
+}
+
+function requestOf({ verb, requestURI, userAgent = '', user, objectRef = {}, responseStatus }: Line): AuditedRequest {
+  const { resource = '', subresource, name = '' } = objectRef;
+  return {
+    ...{ verb, uri: requestURI, userAgent, name },
+    user: user?.username ?? '',
+    resource: subresource === undefined ? resource : `${resource}/${subresource}`,
+    code: responseStatus?.code ?? 0,
+  };
+}
+
+const writing = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
+
+export function isWrite({ verb }: AuditedRequest): boolean {
+  return writing.has(verb);
+}
