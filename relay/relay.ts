@@ -61,7 +61,7 @@ export async function startRelay({ configFile, dataDir, log, onFault, wrapQueue 
   const queue = meterQueue(wrapQueue === undefined ? store : wrapQueue(store), metrics);
   const newId = (): string => createQueueId(clock.now());
   const signer = createSigner({ state, metrics });
-  const capture = createCapture({ directory: captureDir });
+  const capture = createCapture({ directory: captureDir, minFreeDiskBytes });
   const scheduler = createScheduler({ state, queue, capture, newId, clock, log, metrics, signer });
 
   async function submit(message: NewMessage): Promise<void> {

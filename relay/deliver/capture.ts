@@ -1,12 +1,13 @@
 /**
  * Keeps messages in a folder instead of sending them on: `<id>.eml` is the message, `<id>.json` says what the envelope said.
  * A message is there when its `.json` is; both are written whole or not at all, and survive power loss before they
- * count as delivered. The oldest make room (G7).
+ * count as delivered. The oldest make room (G7; capture-room.ts).
  */
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Claim } from '../queue/queue.ts';
+import { CaptureRoom } from './capture-room.ts';
 
 export interface Captured {
   readonly id: string;
@@ -31,22 +32,32 @@ export interface Capture {
 export interface CaptureOptions {
   readonly directory: string;
   readonly maxMessages?: number;
+  /** Of messages and envelopes together. */
+  readonly maxBytes?: number;
+  /** Read for each message, so that a reload reaches it. */
+  readonly minFreeDiskBytes?: () => number;
 }
 
 const maxReads = 64;
 const safeId = /^[A-Za-z0-9_-]{1,128}$/;
 
-export function createCapture({ directory, maxMessages = 10_000 }: CaptureOptions): Capture {
-  /** Ids in the folder, oldest first. Read at the first use, and again when that failed. */
-  let opened: Promise<Set<string>> | undefined;
+export function createCapture(options: CaptureOptions): Capture {
+  const { directory, maxMessages = 10_000, maxBytes = 2 ** 30, minFreeDiskBytes = () => 0 } = options;
+  /** Read at the first use, and again when that failed. */
+  let opened: Promise<CaptureRoom> | undefined;
   const underway = new Map<string, Promise<unknown>>();
 
-  function ids(): Promise<Set<string>> {
-    opened ??= openFolder(directory).catch((cause: unknown) => {
+  function room(): Promise<CaptureRoom> {
+    opened ??= openRoom().catch((cause: unknown) => {
       opened = undefined;
       throw cause;
     });
     return opened;
+  }
+
+  async function openRoom(): Promise<CaptureRoom> {
+    const sizes = await openFolder(directory);
+    return new CaptureRoom({ directory, maxMessages, maxBytes, minFreeDiskBytes }, sizes, id => remove(directory, id));
   }
 
   /** Claims of one message follow one another, since each adds to the same metadata. */
@@ -60,26 +71,15 @@ export function createCapture({ directory, maxMessages = 10_000 }: CaptureOption
     }
   }
 
-  async function makeRoom(known: Set<string>): Promise<void> {
-    for (const oldest of known) {
-      if (known.size <= maxMessages) return;
-      known.delete(oldest);
-      await rm(join(directory, `${oldest}.json`), { force: true });
-      await rm(join(directory, `${oldest}.eml`), { force: true });
-    }
-  }
-
   return {
     async store(claim) {
       const { id } = claim.message;
       if (!safeId.test(id)) throw new Error('a message id that cannot be a file name');
-      const known = await ids();
-      await inTurn(id, async () => await write(directory, claim));
-      known.add(id);
-      await makeRoom(known);
+      const kept = await room();
+      await inTurn(id, async () => await kept.use(id, async () => await planOf(directory, claim)));
     },
     async list() {
-      const newestFirst = [...(await ids())].sort().reverse();
+      const newestFirst = [...(await room()).ids].sort().reverse();
       const found: Captured[] = [];
       for (let from = 0; from < newestFirst.length; from += maxReads) {
         const page = newestFirst.slice(from, from + maxReads).map(async id => await readMetadata(directory, id));
@@ -88,46 +88,94 @@ export function createCapture({ directory, maxMessages = 10_000 }: CaptureOption
       return found;
     },
     async read(id) {
-      if (!safeId.test(id) || !(await ids()).has(id)) return undefined;
+      if (!safeId.test(id) || !(await room()).has(id)) return undefined;
       const file = await openIfThere(join(directory, `${id}.eml`));
       return file?.createReadStream();
     },
   };
 }
 
-async function openFolder(directory: string): Promise<Set<string>> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const names = await readdir(directory);
-  // What a crash left half done.
-  const parts = names.filter(name => name.endsWith('.part'));
-  await Promise.all(parts.map(async name => await rm(join(directory, name), { force: true })));
-  const found = names.filter(name => name.endsWith('.json')).map(name => name.slice(0, -'.json'.length));
-  // Ids sort by time of arrival.
-  return new Set(found.sort());
+/** The envelope first: without it there is no message, should this be all that a crash lets happen. */
+async function remove(directory: string, id: string): Promise<void> {
+  await rm(join(directory, `${id}.json`), { force: true });
+  await rm(join(directory, `${id}.eml`), { force: true });
 }
 
-async function write(directory: string, claim: Claim): Promise<void> {
+/** Bytes of each message in the folder, oldest first: ids sort by time of arrival. */
+async function openFolder(directory: string): Promise<Map<string, number>> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const names = await readdir(directory);
+  const ids = names.filter(name => name.endsWith('.json')).map(name => name.slice(0, -'.json'.length));
+  const there = new Set(ids);
+  // What a crash left half done: it is listed nowhere, and nothing else would ever remove it.
+  const isHalf = (name: string): boolean =>
+    name.endsWith('.part') || (name.endsWith('.eml') && !there.has(name.slice(0, -'.eml'.length)));
+  for (const name of names.filter(isHalf)) await rm(join(directory, name), { force: true });
+  const sizes = new Map<string, number>();
+  for (const id of ids.sort()) {
+    const parts = await Promise.all(['eml', 'json'].map(async kind => await sizeOf(join(directory, `${id}.${kind}`))));
+    sizes.set(
+      id,
+      parts.reduce((sum, part) => sum + part, 0),
+    );
+  }
+  return sizes;
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (cause) {
+    if (isMissing(cause)) return 0;
+    throw cause;
+  }
+}
+
+function capturedOf(claim: Claim, known: Captured | undefined): Captured {
   const { id, sender, receivedTimeMs } = claim.message;
-  const known = await readMetadata(directory, id);
   const forwardPaths = new Set([
     ...(known?.forwardPaths ?? []),
     ...claim.recipients.map(({ forwardPath }) => forwardPath),
   ]);
-  const captured: Captured = {
+  return {
     id,
     reversePath: sender.reversePath?.text ?? '',
     forwardPaths: [...forwardPaths],
     receivedTime: new Date(receivedTimeMs).toISOString(),
     size: claim.head.length + claim.content.sizeBytes,
   };
-  if (known === undefined) {
-    await writeDurably(directory, `${id}.eml`, async file => {
-      await file.writeFile(claim.head);
-      for await (const chunk of claim.content.read()) await file.writeFile(chunk);
-    });
+}
+
+async function planOf(directory: string, claim: Claim): Promise<{ bytes: number; write: () => Promise<void> }> {
+  const { id } = claim.message;
+  const known = await readMetadata(directory, id);
+  const captured = capturedOf(claim, known);
+  const envelope = JSON.stringify(captured);
+  async function write(): Promise<void> {
+    if (known === undefined) await writeMessage(directory, claim);
+    await writeDurably(directory, `${id}.json`, async file => await file.writeFile(envelope));
+    await syncDirectory(directory);
   }
-  await writeDurably(directory, `${id}.json`, async file => await file.writeFile(JSON.stringify(captured)));
-  await syncDirectory(directory);
+  return { bytes: captured.size + Buffer.byteLength(envelope), write: known === undefined ? orNothing(write) : write };
+
+  /** What failed half-way would count nowhere until the next start. */
+  function orNothing(task: () => Promise<void>): () => Promise<void> {
+    return async () => {
+      try {
+        await task();
+      } catch (cause) {
+        await remove(directory, id);
+        throw cause;
+      }
+    };
+  }
+}
+
+async function writeMessage(directory: string, claim: Claim): Promise<void> {
+  await writeDurably(directory, `${claim.message.id}.eml`, async file => {
+    await file.writeFile(claim.head);
+    for await (const chunk of claim.content.read()) await file.writeFile(chunk);
+  });
 }
 
 async function writeDurably(directory: string, name: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
@@ -136,6 +184,9 @@ async function writeDurably(directory: string, name: string, fill: (file: FileHa
   try {
     await fill(file);
     await file.sync();
+  } catch (cause) {
+    await rm(part, { force: true });
+    throw cause;
   } finally {
     await file.close();
   }
@@ -166,7 +217,11 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, 'r');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    if (isMissing(cause)) return undefined;
     throw cause;
   }
+}
+
+function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 }

@@ -1,35 +1,16 @@
 /** A disk that fills up, and is emptied again. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, link, open, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
-import { promisify } from 'node:util';
+import { describe, it } from 'node:test';
 import type { NewMessage, Queue } from '../../../relay/queue/queue.ts';
+import { mountSmallDisk } from '../../support/small-disk.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { contentOf, deliver, everything, message, only, readAll } from './messages.ts';
 import { openSqlite } from './sqlite-harness.ts';
-
-const run = promisify(execFile);
-
-/** A disk of its own for the test; undefined, with the reason told, where the test may not mount one. */
-async function mountSmallDisk(t: TestContext, folder: string, sizeMib: number): Promise<AsyncDisposable | undefined> {
-  try {
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeMib}m`, 'tmpfs', folder]);
-  } catch (error) {
-    const reason = `cannot mount a tmpfs here: ${error instanceof Error ? error.message : String(error)}`;
-    assert.notEqual(process.env['CI'], 'true', reason);
-    t.skip(reason);
-    return undefined;
-  }
-  return {
-    async [Symbol.asyncDispose]() {
-      await run('umount', ['-l', folder]);
-    },
-  };
-}
 
 /** Enqueues until the queue has no room; returns the ids that were acknowledged. */
 async function fill(queue: Queue, make: () => NewMessage): Promise<Set<string>> {
