@@ -18,13 +18,11 @@ import { Incoming } from './incoming.ts';
 import { interpret, type Step } from './interpret.ts';
 import { type Answer, chunkReceived, greeting, replies } from './replies.ts';
 import { Session, tlsInfoOf } from './session.ts';
+import { SessionTime } from './session-time.ts';
 import { type LineFault, type WireOwner, WireStream } from './wire-stream.ts';
 
-const longestTimerMs = 2 ** 31 - 1;
 /** A handshake after STARTTLS that takes longer is not one. */
 const handshakeMs = 30_000;
-/** How long after its time a session is looked at again whose message is being stored. */
-const busyMs = 1000;
 /** Less than the ten minutes of RFC 5321 s4.5.3.2.6, after which the client would conclude the same by itself. */
 const storeLimitMs = 4 * 60_000;
 
@@ -37,7 +35,7 @@ export class Connection extends SMTPConnection implements WireOwner {
   #next: Answer['next'];
   #chunk: Chunk | undefined;
   #tlsSocket: Socket | undefined;
-  #sessionTimer: NodeJS.Timeout | undefined;
+  #time: SessionTime | undefined;
   #handshakeTimer: NodeJS.Timeout | undefined;
   #storing: Promise<Answer> | undefined;
   #isClosed = false;
@@ -51,24 +49,24 @@ export class Connection extends SMTPConnection implements WireOwner {
 
   /** The package greets after 100 ms. Bytes that are here already come in the poll phase between two checks (RFC 5321 s4.3.1). */
   override init(): void {
-    this.#startSessionTimer(Math.min(this.#limits.sessionTimeoutSeconds * 1000, longestTimerMs));
+    this.#time = new SessionTime(this.#limits.sessionTimeoutSeconds, {
+      isWaiting: () => this.#stream?.isWaiting ?? false,
+      leaveIfDue: () => this.#leaveIfDue(),
+      end: () => this.#end(replies.sessionTooLong),
+    });
     this._setListeners(() => setImmediate(() => setImmediate(() => this.#greet())));
   }
 
   /** The relay stops: at once when nothing is under way, else when the transaction is over. */
   drain(): void {
     if (this._upgrading) this.#tlsSocket?.destroy();
-    else if (this._ready && this.#stream?.isWaiting === false) this.#leaveIfDraining();
+    else if (this._ready && this.#stream?.isWaiting === false) this.#leaveIfDue();
   }
 
   /** The grace period is over. */
   terminate(): void {
-    if (this._upgrading) {
-      this.#tlsSocket?.destroy();
-      return;
-    }
-    this.#say(replies.draining);
-    this._socket.destroySoon();
+    this.#end(replies.draining);
+    if (!this._upgrading) this._socket.destroySoon();
   }
 
   override _createParser(): WireStream {
@@ -105,7 +103,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     super._onClose();
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearTimeout(this.#sessionTimer);
+    this.#time?.stop();
     clearTimeout(this.#handshakeTimer);
     this.#session.endTransaction();
     const { listener, metrics } = this.#deps;
@@ -218,7 +216,7 @@ export class Connection extends SMTPConnection implements WireOwner {
   #secured(): void {
     clearTimeout(this.#handshakeTimer);
     this.#session.tls = tlsInfoOf(this._socket);
-    this.#leaveIfDraining();
+    this.#leaveIfDue();
   }
 
   // Replies
@@ -246,7 +244,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     this.#say(answer);
     if (answer.code >= 500 && answer.reason !== undefined && ++this.#errors >= this.#limits.maxErrorsPerSession) {
       this.#say(replies.tooManyErrors);
-    } else this.#leaveIfDraining();
+    } else this.#leaveIfDue();
   }
 
   #say(answer: Answer): void {
@@ -258,6 +256,12 @@ export class Connection extends SMTPConnection implements WireOwner {
     this.close();
   }
 
+  /** Nothing can be said in a handshake. */
+  #end(answer: Answer): void {
+    if (this._upgrading) this.#tlsSocket?.destroy();
+    else this.#say(answer);
+  }
+
   #flush(): void {
     if (this.#out === '') return;
     const out = this.#out;
@@ -265,19 +269,11 @@ export class Connection extends SMTPConnection implements WireOwner {
     if (this._socket.writable) this._socket.write(out, 'latin1');
   }
 
-  #leaveIfDraining(): void {
-    const isIdle = this.#session.transaction === undefined && this.#next === undefined;
-    if (isIdle && this.#deps.isDraining()) this.#say(replies.draining);
-  }
-
-  /** RFC 5321 s4.5.3.2 bounds each wait, not the session; a client that trickles bytes would stay for ever. */
-  #startSessionTimer(ms: number): void {
-    this.#sessionTimer = setTimeout(() => {
-      if (this._upgrading) this.#tlsSocket?.destroy();
-      // A message that is being stored gets its reply first: without it the client would send it again.
-      else if (this.#stream?.isWaiting) this.#startSessionTimer(busyMs);
-      else this.#say(replies.sessionTooLong);
-    }, ms).unref();
+  /** Between messages, when the relay stops or the session's time is over. */
+  #leaveIfDue(): void {
+    if (this.#session.transaction !== undefined || this.#next !== undefined) return;
+    if (this.#deps.isDraining()) this.#say(replies.draining);
+    else if (this.#time?.isOver) this.#say(replies.sessionTooLong);
   }
 
   get #stream(): WireStream | undefined {
