@@ -1,6 +1,6 @@
 /**
- * Are user and password right? Without telling, by the time it takes, whether the user exists: every answer costs what the dearest hash
- * in the store costs.
+ * Are user and password right? Without telling, by the time it takes, whether the user exists: a name that is none, or has a plain
+ * password, costs what a hash in the store costs, always the same for one name.
  */
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import type { Log } from '../log.ts';
@@ -39,7 +39,7 @@ export function createAuthenticator(log: Log): Authenticator {
   const key = randomBytes(32);
   const remembered = new Set<string>();
   const queued: (() => void)[] = [];
-  const dearest = new WeakMap<Users, ScryptHash | undefined>();
+  const costs = new WeakMap<Users, readonly ScryptHash[]>();
   let running = 0;
 
   /** Holds for one stored value only: a changed password is another key. */
@@ -68,16 +68,19 @@ export function createAuthenticator(log: Log): Authenticator {
     }
   }
 
-  function dearestOf(users: Users): ScryptHash | undefined {
-    if (!dearest.has(users)) dearest.set(users, findDearest(users));
-    return dearest.get(users);
+  /** Undefined where no password is hashed. Drawn by the name: were it the dearest for all, a cheaper one would tell that the user exists. */
+  function pretendedHash(users: Users, user: string): ScryptHash | undefined {
+    const known = costs.get(users) ?? costsOf(users);
+    costs.set(users, known);
+    const draw = createHmac('sha256', key).update(user).digest().readUInt32BE();
+    return known[draw % known.length];
   }
 
   /** `stored` is undefined for a user that does not exist. */
-  async function check(stored: string | undefined, password: string, users: Users): Promise<boolean> {
+  async function check(stored: string | undefined, { user, password }: Credentials, users: Users): Promise<boolean> {
     const known = stored === undefined ? undefined : parseHash(stored);
     if (known === 'Malformed') throw new Error('the stored scrypt hash is malformed or costs too much');
-    const parameters = known ?? dearestOf(users);
+    const parameters = known ?? pretendedHash(users, user);
     const made = parameters === undefined ? undefined : await hashInTurn(password, parameters);
     if (known !== undefined) return made !== undefined && timingSafeEqual(made, known.hash);
     // A file without content is a Secret made by mistake, not a user without a password.
@@ -91,7 +94,7 @@ export function createAuthenticator(log: Log): Authenticator {
       if (remembered.has(entry)) return 'Right';
       if (queued.length >= maxQueued) return 'Unavailable';
       try {
-        if (!(await check(stored, credentials.password, users))) return 'Wrong';
+        if (!(await check(stored, credentials, users))) return 'Wrong';
         remember(entry);
         return 'Right';
       } catch (error) {
@@ -128,19 +131,16 @@ function isSound({ cost, blockSize, parallelization, hash: { length } }: ScryptH
   );
 }
 
-/** What a user that does not exist, or has a plain password, is made to cost; undefined where no password is hashed. */
-function findDearest(users: Users): ScryptHash | undefined {
-  let found: ScryptHash | undefined;
+/** Each hash with other parameters, sorted, so that the choice among them does not depend on the order of the store. */
+function costsOf(users: Users): readonly ScryptHash[] {
+  const found = new Map<string, ScryptHash>();
   for (const stored of users.values()) {
     const parsed = parseHash(stored);
     if (parsed === undefined || parsed === 'Malformed') continue;
-    if (found === undefined || price(parsed) > price(found)) found = parsed;
+    const { cost, blockSize, parallelization } = parsed;
+    found.set(JSON.stringify([cost, blockSize, parallelization]), parsed);
   }
-  return found;
-}
-
-function price({ cost, blockSize, parallelization }: ScryptHash): number {
-  return cost * blockSize * parallelization;
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, parsed]) => parsed);
 }
 
 function hash(
