@@ -225,8 +225,11 @@ async function allowReading(): Promise<void> {
 
 test('a watch on which nothing happens gets a bookmark before the server ends it, and goes on without a list', async t => {
   const limits = { silenceMs: 100_000, shortestSeconds: 6, longestSeconds: 6 };
-  const { metrics, reflector } = await start(t, { limits });
+  const { metrics, reflector, label } = await start(t, { limits });
   await reflector.synced;
+  // Not selected by it; but a server that has seen no change at all since its start sends no bookmarks.
+  const metadata = { name: `${label}-other`, namespace: 'mail', labels: { label: 'other' } };
+  await world.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata });
   const fresh = (): number => metrics.get('postroad_operator_cache_fresh_timestamp_seconds', { kind: 'ConfigMap' });
   const listedSeconds = fresh();
   await waitUntil('a second watch', () => watches(metrics) === 2, { limitMs: 30_000 });
