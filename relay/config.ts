@@ -22,6 +22,8 @@ const smartHost = z.strictObject({
   implicitTls: z.boolean().default(false),
   /** Directory with the files `username` and `password`, or a file: a JSON object of the two. */
   credentialsDir: file.optional(),
+  /** Allowed: the password may travel without TLS where `tls` permits such a connection. */
+  plaintextAuthentication: z.enum(['Refused', 'Allowed']).default('Refused'),
   /** PEM bundle that replaces the system's roots. */
   caFile: file.optional(),
 });

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Reply } from '../smtp/reply.ts';
-import { HandshakeError, openSession } from './connection.ts';
+import { type Credentials, HandshakeError, openSession } from './connection.ts';
 import { inOrderOfTrial, type MailHost } from './next-hop.ts';
 import { deferred, failed, isLoginRefusal, notTried, type Setback } from './outcome.ts';
 import type { MailResolver } from './resolver.ts';
@@ -19,7 +19,7 @@ export interface Target {
   readonly tls: TlsPlan;
   /** Their refusals of us are our own fault, never a bounce. */
   readonly smartHost: boolean;
-  readonly credentials: { readonly username: string; readonly password: string } | undefined;
+  readonly credentials: Credentials | undefined;
 }
 
 export interface ConnectOptions {
@@ -87,7 +87,7 @@ export class Connector {
   async #tryAddress(trial: Trial): Promise<SmtpSession> {
     const { tls, credentials } = trial.target;
     const inTheClear: TlsPlan = { ...tls, mode: 'Disabled' };
-    const mayGoInTheClear = tls.mode === 'Opportunistic' && !tls.implicit && credentials === undefined;
+    const mayGoInTheClear = tls.mode === 'Opportunistic' && !tls.implicit && (credentials?.inTheClear ?? true);
     if (mayGoInTheClear && this.#brokenTls.get(trial.address) === true) return await this.#open(trial, inTheClear);
     try {
       return await this.#open(trial, tls);

@@ -11,6 +11,13 @@ import { parseReply } from './reply-reader.ts';
 import { SmtpSession } from './session.ts';
 import { sessionKey, type TlsPlan, type TlsSessions, tlsOptions } from './tls.ts';
 
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+  /** Whether they may be sent over a connection without TLS. */
+  readonly inTheClear: boolean;
+}
+
 export interface OpenOptions {
   /** Connected. Ours to close from here on. */
   readonly socket: Socket;
@@ -19,7 +26,7 @@ export interface OpenOptions {
   /** Our EHLO name. */
   readonly hostname: string;
   readonly tls: TlsPlan;
-  readonly credentials: { readonly username: string; readonly password: string } | undefined;
+  readonly credentials: Credentials | undefined;
   readonly commandTimeoutMs: number;
   readonly tlsSessions: TlsSessions;
   readonly signal: AbortSignal;
@@ -105,10 +112,10 @@ export async function openSession(options: OpenOptions): Promise<SmtpSession> {
       connection.connect(cause => {
         if (cause) return fail(cause);
         if (options.credentials === undefined) return resolve();
-        if (insides._socket instanceof TLSSocket || tls.mode === 'Disabled') {
+        if (insides._socket instanceof TLSSocket || options.credentials.inTheClear) {
           logIn(connection, options.credentials, { resolve, fail });
         } else {
-          fail(loginError('credentials are sent without TLS only where the configuration says tls: Disabled'));
+          fail(loginError('credentials are sent without TLS only where plaintextAuthentication is Allowed'));
         }
       });
     });
@@ -127,7 +134,7 @@ interface Settle {
   fail(cause: Error): void;
 }
 
-function logIn(connection: SMTPConnection, credentials: { username: string; password: string }, settle: Settle): void {
+function logIn(connection: SMTPConnection, credentials: Credentials, settle: Settle): void {
   const offered = (connection as unknown as Insides)._supportedAuth;
   const method = ['PLAIN', 'LOGIN'].find(known => offered.includes(known));
   if (method === undefined) {

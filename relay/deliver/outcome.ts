@@ -19,7 +19,8 @@ export const deferReasons = {
   CommandTimeoutAfterData: 'The next hop did not reply to the message in time: the next try may be a duplicate.',
   ProtocolError: 'The next hop sent something that is not SMTP.',
   MessageUnsafe: 'Content or envelope has a bare CR or LF, which accept refuses: a fault of ours. Nothing was sent.',
-  CaptureFailed: 'The capture folder could not be written.',
+  CaptureFailed:
+    'The capture folder could not be written, or has no room: captured mail is bounded, and takes nothing while the disk has less than twice minFreeDiskBytes free.',
   RouteMissing: 'The configuration no longer has the route of this message.',
   LaneBackedOff: 'Not tried: the next hop was in trouble a moment ago.',
   LaneFull: 'Not tried: more is waiting for this next hop than is kept in memory.',

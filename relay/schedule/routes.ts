@@ -85,13 +85,14 @@ export class Routes {
     if (found?.type !== 'SmartHost') return undefined;
     const { smartHost } = found;
     const trustAnchors = smartHost.caFile === undefined ? undefined : secrets.trustAnchors.get(smartHost.caFile);
-    const { credentialsDir } = smartHost;
+    const { credentialsDir, plaintextAuthentication } = smartHost;
+    const credentials = credentialsDir === undefined ? undefined : secrets.credentials.get(credentialsDir);
     return {
       hosts: [{ name: smartHost.host, preference: 0 }],
       port: smartHost.port,
       tls: { mode, implicit: smartHost.implicitTls, ...(trustAnchors === undefined ? {} : { trustAnchors }) },
       smartHost: true,
-      credentials: credentialsDir === undefined ? undefined : secrets.credentials.get(credentialsDir),
+      credentials: credentials && { ...credentials, inTheClear: plaintextAuthentication === 'Allowed' },
     };
   }
 

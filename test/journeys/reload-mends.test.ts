@@ -28,7 +28,13 @@ test('a smart host that rests for a wrong password is tried again once the passw
       script: ({ event, line }) => (event === 'AUTH' && !line.endsWith(right) ? '535 5.7.8 no' : undefined),
     }),
   );
-  const smartHost = { host: '127.0.0.1', port: mx.port, tls: 'Disabled', credentialsDir: 'credentials' } as const;
+  const smartHost = {
+    host: '127.0.0.1',
+    port: mx.port,
+    tls: 'Disabled',
+    credentialsDir: 'credentials',
+    plaintextAuthentication: 'Allowed',
+  } as const;
   const delivery = stack.use(
     await startDelivery({ config: { route: { type: 'SmartHost', smartHost }, retry }, secrets: credentials('wrong') }),
   );
@@ -82,7 +88,13 @@ test('a new password is the one of the next connection', async () => {
       script: ({ event }) => (event === 'MESSAGE' ? { reply: '250 taken', close: 'end' } : undefined),
     }),
   );
-  const smartHost = { host: '127.0.0.1', port: mx.port, tls: 'Disabled', credentialsDir: 'credentials' } as const;
+  const smartHost = {
+    host: '127.0.0.1',
+    port: mx.port,
+    tls: 'Disabled',
+    credentialsDir: 'credentials',
+    plaintextAuthentication: 'Allowed',
+  } as const;
   const delivery = stack.use(
     await startDelivery({ config: { route: { type: 'SmartHost', smartHost } }, secrets: credentials('first') }),
   );
@@ -118,7 +130,13 @@ test('AUTH LOGIN is spoken where the smart host does not know PLAIN', async () =
       }),
     ),
   );
-  const smartHost = { host: '127.0.0.1', port: peer.port, tls: 'Disabled', credentialsDir: 'credentials' } as const;
+  const smartHost = {
+    host: '127.0.0.1',
+    port: peer.port,
+    tls: 'Disabled',
+    credentialsDir: 'credentials',
+    plaintextAuthentication: 'Allowed',
+  } as const;
   const delivery = stack.use(
     await startDelivery({ config: { route: { type: 'SmartHost', smartHost } }, secrets: credentials('sesame') }),
   );

@@ -17,6 +17,7 @@ interface UpstreamOptions extends Omit<MxOptions, 'tls'> {
   readonly withTls?: boolean;
   readonly password?: string;
   readonly host?: string;
+  readonly plaintextAuthentication?: 'Refused' | 'Allowed';
 }
 
 async function upstream(options: UpstreamOptions): Promise<{ mx: ScriptedMx; delivery: Delivery } & AsyncDisposable> {
@@ -48,6 +49,7 @@ async function upstream(options: UpstreamOptions): Promise<{ mx: ScriptedMx; del
             implicitTls,
             ...(trusted ? { caFile: 'ca.pem' } : {}),
             ...(options.password === undefined ? {} : { credentialsDir: 'credentials' }),
+            plaintextAuthentication: options.plaintextAuthentication,
           },
         },
       },
@@ -176,6 +178,78 @@ const cases: readonly (Omit<UpstreamOptions, 'mode'> & {
     extensions: ['AUTH PLAIN LOGIN'],
     outcome: 'Deferred UpstreamAuthFailed',
   },
+  {
+    name: 'a password and no STARTTLS, refused in the clear by name',
+    mode: 'Opportunistic',
+    withTls: false,
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    plaintextAuthentication: 'Refused',
+    outcome: 'Deferred UpstreamAuthFailed',
+  },
+  {
+    name: 'a password and no STARTTLS, allowed in the clear',
+    mode: 'Opportunistic',
+    withTls: false,
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    plaintextAuthentication: 'Allowed',
+    outcome: 'Delivered Accepted',
+    encrypted: false,
+  },
+  {
+    name: 'a password allowed in the clear where STARTTLS is offered',
+    mode: 'Opportunistic',
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    plaintextAuthentication: 'Allowed',
+    outcome: 'Delivered Accepted',
+    encrypted: true,
+  },
+  {
+    name: 'a password allowed in the clear after a handshake that breaks',
+    mode: 'Opportunistic',
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    plaintextAuthentication: 'Allowed',
+    script: ({ event, count }) =>
+      event === 'STARTTLS' && count === 1 ? { reply: '220 go', close: 'reset' } : undefined,
+    outcome: 'Delivered Accepted',
+    encrypted: false,
+  },
+  {
+    name: 'a password refused in the clear after a handshake that breaks',
+    mode: 'Opportunistic',
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    script: ({ event }) => (event === 'STARTTLS' ? { reply: '220 go', close: 'reset' } : undefined),
+    outcome: 'Deferred TlsFailed',
+  },
+  {
+    name: 'a password and TLS disabled',
+    mode: 'Disabled',
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    outcome: 'Deferred UpstreamAuthFailed',
+  },
+  {
+    name: 'a password allowed in the clear and TLS disabled',
+    mode: 'Disabled',
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    plaintextAuthentication: 'Allowed',
+    outcome: 'Delivered Accepted',
+    encrypted: false,
+  },
+  {
+    name: 'a password allowed in the clear and no STARTTLS where TLS is required',
+    mode: 'Required',
+    withTls: false,
+    password: 'sesame',
+    extensions: ['AUTH PLAIN LOGIN'],
+    plaintextAuthentication: 'Allowed',
+    outcome: 'Deferred TlsFailed',
+  },
   { name: 'a password and no mechanism', mode: 'Verified', password: 'sesame', outcome: 'Deferred UpstreamAuthFailed' },
 ];
 
@@ -190,10 +264,10 @@ for (const { name, outcome, encrypted, ...options } of cases) {
     );
     const sent = Buffer.concat(set.mx.received.map(bytes => bytes)).toString('latin1');
     const offersAuth = options.extensions?.some(each => each.startsWith('AUTH')) === true;
-    const inClear = options.mode === 'Opportunistic';
+    const mayLogIn = encrypted === true || options.plaintextAuthentication === 'Allowed' || options.mode === 'Verified';
     assert.equal(
       sent.includes('AUTH PLAIN AHJlbGF5AHNlc2FtZQ=='),
-      options.password !== undefined && offersAuth && !inClear,
+      options.password !== undefined && offersAuth && mayLogIn && outcome !== 'Deferred TlsFailed',
     );
     await set.delivery.settled({ accepted: 1, failed: 0 });
   });

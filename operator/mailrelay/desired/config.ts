@@ -118,7 +118,15 @@ function policyOf({ policy, signingKeys }: ObservedPolicy, { namespaces, files }
 
 function routeOf({ type, smartHost }: Route, namespace: string, files: SecretFiles): RelayConfigInput['route'] {
   if (type !== 'SmartHost' || smartHost === undefined) return { type: type === 'Capture' ? 'Capture' : 'Direct' };
-  const { host, port, protocol, tls = 'Verified', credentialsSecretRef, caSecretRef } = smartHost;
+  const {
+    host,
+    port,
+    protocol,
+    tls = 'Verified',
+    credentialsSecretRef,
+    plaintextAuthentication,
+    caSecretRef,
+  } = smartHost;
   return {
     type,
     smartHost: {
@@ -129,6 +137,7 @@ function routeOf({ type, smartHost }: Route, namespace: string, files: SecretFil
       ...(credentialsSecretRef !== undefined && {
         credentialsDir: files.credentialsDir(namespace, credentialsSecretRef.name),
       }),
+      ...(plaintextAuthentication !== undefined && { plaintextAuthentication }),
       ...(caSecretRef !== undefined && { caFile: files.caFile(namespace, caSecretRef.name) }),
     },
   };

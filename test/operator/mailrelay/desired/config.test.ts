@@ -98,7 +98,13 @@ describe('the configuration of a relay', () => {
       relay: mailRelay({ route }),
       policies: [{ policy: domainPolicy({ route }), signingKeys: [] }],
     });
-    const expected = { host: 'smtp.example.net', port: 465, tls: 'Verified', implicitTls: true };
+    const expected = {
+      host: 'smtp.example.net',
+      port: 465,
+      tls: 'Verified',
+      implicitTls: true,
+      plaintextAuthentication: 'Refused',
+    };
     assert.deepEqual(config.route, {
       type: 'SmartHost',
       smartHost: { ...expected, credentialsDir: '/credentials/mail/provider' },
@@ -107,6 +113,23 @@ describe('the configuration of a relay', () => {
       type: 'SmartHost',
       smartHost: { ...expected, credentialsDir: '/credentials/shop/provider' },
     });
+  });
+
+  it('lets the password of a smart host travel without TLS only where that is said', () => {
+    const smartHost = {
+      host: 'smtp.example.net',
+      port: 25,
+      tls: 'Opportunistic',
+      credentialsSecretRef: { name: 'provider' },
+    };
+    const said = (plaintextAuthentication?: 'Allowed') => {
+      const allowed = plaintextAuthentication && { plaintextAuthentication };
+      const route = { type: 'SmartHost', smartHost: { ...smartHost, ...allowed } };
+      const parsed = configOf({ relay: mailRelay({ route }) }).route;
+      return parsed.type === 'SmartHost' && parsed.smartHost.plaintextAuthentication;
+    };
+    assert.equal(said('Allowed'), 'Allowed');
+    assert.equal(said(), 'Refused');
   });
 
   it('is the same whatever the order of the policies', () => {
