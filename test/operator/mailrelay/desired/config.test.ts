@@ -123,7 +123,8 @@ describe('the configuration of a relay', () => {
       credentialsSecretRef: { name: 'provider' },
     };
     const said = (plaintextAuthentication?: 'Allowed') => {
-      const allowed = plaintextAuthentication && { plaintextAuthentication };
+      // Without it the resource asks for TLS where there is a password.
+      const allowed = plaintextAuthentication ? { plaintextAuthentication } : { tls: 'Required' };
       const route = { type: 'SmartHost', smartHost: { ...smartHost, ...allowed } };
       const parsed = configOf({ relay: mailRelay({ route }) }).route;
       return parsed.type === 'SmartHost' && parsed.smartHost.plaintextAuthentication;
