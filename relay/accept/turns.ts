@@ -2,7 +2,7 @@
  * Whose turn it is among sessions that have more commands than they may give at once. The system hands over one new connection for each
  * round of the event loop, so a round must be short however many clients pipeline without end.
  */
-const sessionsPerRound = 50;
+const sessionsPerRound = 10;
 
 export class Turns {
   #waiting: (() => void)[] = [];

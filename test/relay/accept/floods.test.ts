@@ -18,20 +18,20 @@ async function round(): Promise<void> {
 test('turns come in order, a bounded number a round, and all of them come', async () => {
   const turns = new Turns();
   const seen: number[] = [];
-  for (let at = 0; at < 120; at++) void turns.next().then(() => seen.push(at));
+  for (let at = 0; at < 24; at++) void turns.next().then(() => seen.push(at));
   const counts: number[] = [];
   for (let rounds = 0; rounds < 4; rounds++) {
     await round();
     counts.push(seen.length);
   }
-  assert.deepEqual(counts, [50, 100, 120, 120]);
+  assert.deepEqual(counts, [10, 20, 24, 24]);
   assert.deepEqual(
     seen,
-    Array.from({ length: 120 }, (_, at) => at),
+    Array.from({ length: 24 }, (_, at) => at),
   );
-  void turns.next().then(() => seen.push(120));
+  void turns.next().then(() => seen.push(24));
   await round();
-  assert.equal(seen.at(-1), 120);
+  assert.equal(seen.at(-1), 24);
 });
 
 test('a session gives a bounded number of commands, then waits for its next turn', async () => {
