@@ -13,6 +13,8 @@ export class LaneHealth {
   #faultsInARow = 0;
   #restUntilMs = 0;
   #connectAfterMs = 0;
+  /** It has done well since it last failed. */
+  #proven = false;
 
   constructor(host: Pick<LaneHost, 'now' | 'restMs' | 'limits'>) {
     this.#host = host;
@@ -42,6 +44,7 @@ export class LaneHealth {
   }
 
   onSuccess(): void {
+    this.#proven = true;
     this.#failures = 0;
     this.#faultsInARow = 0;
     this.#concurrency.onSuccess();
@@ -51,9 +54,11 @@ export class LaneHealth {
   onConnectFailure({ othersTry }: { readonly othersTry: boolean }): boolean {
     this.#concurrency.onTrouble();
     // While others work, the next hop limits how many, and nobody is to blame; while others try, the last of them decides: five
-    // that fail together are one failure.
-    if (othersTry) this.#connectAfterMs = this.#host.now() + connectPauseMs;
-    return !othersTry;
+    // that fail together are one failure. And one that fails after all went well is looked at once more.
+    const rests = !othersTry && !this.#proven;
+    if (!othersTry) this.#proven = false;
+    if (!rests) this.#connectAfterMs = this.#host.now() + connectPauseMs;
+    return rests;
   }
 
   /** A transaction broke its connection. `closing`: it was the last one, and the next hop said 421. Returns whether it is to rest. */
@@ -65,6 +70,7 @@ export class LaneHealth {
 
   rest(): void {
     this.#failures += 1;
+    this.#proven = false;
     this.#restUntilMs = this.#host.now() + this.#host.restMs(this.#failures);
     this.#concurrency.onRest();
   }

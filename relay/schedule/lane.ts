@@ -82,15 +82,11 @@ export class Lane implements BudgetUser {
         this.#host.drop(held);
         continue;
       }
-      const session = this.#takeIdle();
-      if (session !== undefined) {
-        this.#waiting.shift();
-        this.#own(this.#run(session, held));
-      } else if (this.#mayConnect()) {
-        this.#own(this.#connect());
-      } else {
-        break;
-      }
+      const session = this.#sessionFor(held);
+      if (session === undefined) break;
+      if (session === 'Connecting') continue;
+      this.#waiting.shift();
+      this.#own(this.#run(session, held));
     }
     if (this.#fullLine.suspends && this.#waiting.length * 2 <= this.#host.limits.maxWaiting) this.#fullLine.lift();
   }
@@ -126,9 +122,29 @@ export class Lane implements BudgetUser {
     for (const session of [...this.#sessions]) session.destroy('ShuttingDown');
   }
 
+  #sessionFor(held: Held): SmtpSession | 'Connecting' | undefined {
+    const wanted = held.retriedStale ? this.#takeFresh() : this.#takeIdle();
+    if (wanted !== undefined) return wanted;
+    if (this.#mayConnect()) {
+      this.#own(this.#connect());
+      return 'Connecting';
+    }
+    // Where no fresh connection is to be had, a used one is better than none.
+    return this.#connecting === 0 ? this.#takeIdle() : undefined;
+  }
+
   #takeIdle(): SmtpSession | undefined {
     // The one used last: the others may be let go of.
     const session = this.#idle.pop();
+    if (this.#idle.length === 0) this.#host.budget.hasIdle(this, false);
+    return session;
+  }
+
+  /** For a message that met a connection that was closed: another used one may be closed as well. */
+  #takeFresh(): SmtpSession | undefined {
+    const at = this.#idle.findIndex(({ transactions }) => transactions === 0);
+    if (at < 0) return undefined;
+    const [session] = this.#idle.splice(at, 1);
     if (this.#idle.length === 0) this.#host.budget.hasIdle(this, false);
     return session;
   }
@@ -231,7 +247,7 @@ export class Lane implements BudgetUser {
       this.#waiting.unshift(held);
     } else {
       this.#host.settle(held, attempt, { lane: this.key, remote: session.host });
-      this.#judge(session, attempt);
+      this.#judge(attempt);
     }
     this.#recycle(session);
     this.pump();
@@ -247,12 +263,13 @@ export class Lane implements BudgetUser {
         'delivery failed unexpectedly',
       );
       session.destroy('Internal');
-      return allAlike(held.claim.recipients, deferred('Internal'));
+      return { ...allAlike(held.claim.recipients, deferred('Internal')), detail: 'internal' };
     }
   }
 
-  #judge(session: SmtpSession, attempt: Attempt): void {
-    if (session.usable) {
+  /** By the transaction: a next hop may close the connection after a message it took or refused, and many do. */
+  #judge(attempt: Attempt): void {
+    if (attempt.detail === undefined) {
       this.#health.onSuccess();
     } else {
       const broken = this.#health.onFault({ closing: attempt.closing && this.#busy === 0 });
