@@ -56,7 +56,7 @@ const adapters: Readonly<Record<string, RegExp>> = {
   /** In standalone its lock is a lock on a folder, not a store. */
   'node:sqlite': /^(relay\/queue\/sqlite\/|operator\/standalone\/lock\.ts$)/,
   pino: /^relay\/log\.ts$/,
-  'prom-client': /^relay\/metrics\.ts$/,
+  'prom-client': /^(relay|operator)\/metrics\.ts$/,
   fastify: /^relay\/http\.ts$/,
   zod: /^(relay\/config\.ts$|crds\/)/,
   yaml: /^(crds\/|operator\/standalone)/,
