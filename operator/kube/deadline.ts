@@ -51,3 +51,16 @@ export function linkedSignal(parent: AbortSignal): LinkedSignal {
     [Symbol.dispose]: () => parent.removeEventListener('abort', follow),
   };
 }
+
+/** What the promise gives, unless the signal is aborted first. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

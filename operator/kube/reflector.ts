@@ -13,6 +13,7 @@ import type { Clock } from '../../relay/clock.ts';
 import type { Log } from '../../relay/log.ts';
 import { type BackoffOptions, backoffMs } from './backoff.ts';
 import type { KubeClient } from './client.ts';
+import { unlessAborted } from './deadline.ts';
 import { ApiError, faultOf, isGone, isNotFound } from './errors.ts';
 import { type ListOptions, listPages } from './list.ts';
 import type { MetricSink } from './metrics.ts';
@@ -51,8 +52,8 @@ export interface ReflectorOptions<T extends KubeObject> {
 
 export interface Reflector<T extends KubeObject> {
   readonly store: ObjectStore<T>;
-  /** Resolves when the first list is in the store and its changes were told. */
-  readonly synced: Promise<void>;
+  /** Resolves when the first list is in the store and its changes were told; rejects when the signal is aborted before. */
+  whenSynced(signal: AbortSignal): Promise<void>;
   readonly isSynced: boolean;
   /** Before run(). */
   onChange(handler: (change: Change<T>) => void): void;
@@ -175,7 +176,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
 
   return {
     store,
-    synced: synced.promise,
+    whenSynced: signal => unlessAborted(synced.promise, signal),
     get isSynced() {
       return isSynced;
     },

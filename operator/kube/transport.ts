@@ -38,7 +38,6 @@ export function createTransport(connection: Connection, clock: Clock): Transport
   const server = new URL(connection.server);
   const isTls = server.protocol === 'https:';
   const base = server.pathname.replace(/\/$/, '');
-  const agents = new Set<HttpAgent>();
   let session: Session | undefined;
   let reading: Promise<Session> | undefined;
 
@@ -46,11 +45,7 @@ export function createTransport(connection: Connection, clock: Clock): Transport
     if (session !== undefined && isSame(session.tls, tls)) return session.agent;
     const options = { keepAlive: true, keepAliveMsecs: keepAliveMs };
     const agent = isTls ? new HttpsAgent({ ...options, ...tls }) : new HttpAgent(options);
-    // What is under way on the old one may end there; its idle connections hold credentials that are no longer ours.
-    for (const old of agents) {
-      for (const sockets of Object.values(old.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
-    }
-    agents.add(agent);
+    if (session !== undefined) retire(session.agent);
     return agent;
   }
 
@@ -97,10 +92,15 @@ export function createTransport(connection: Connection, clock: Clock): Transport
       if (session !== undefined) session = { ...session, readTimeMs: Number.NEGATIVE_INFINITY };
     },
     close() {
-      for (const agent of agents) agent.destroy();
-      agents.clear();
+      session?.agent.destroy();
     },
   };
+}
+
+/** What is under way on it may end there; idle connections hold credentials that are no longer ours, and no more become idle. */
+function retire(agent: HttpAgent): void {
+  agent.maxFreeSockets = 0;
+  for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
 }
 
 function unreachable(method: Method, path: string, cause: Error): ConnectionError {

@@ -122,7 +122,7 @@ test('a cache that keeps only our own fields of managedFields is enough to see t
   const reflector = createReflector({ ...common, resource: configMaps, labelSelector: 'app=cached', transform });
   const stopping = new AbortController();
   const running = reflector.run(stopping.signal);
-  await reflector.synced;
+  await reflector.whenSynced(never);
   const cached = (): ConfigMap | undefined => reflector.store.get(keyOf(wanted.metadata));
   const before_ = await writes();
   assert.equal(await apply(wanted, cached()), 'Unchanged');

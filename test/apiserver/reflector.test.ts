@@ -68,7 +68,7 @@ const lists = (metrics: KeptMetrics): number => metrics.get('postroad_operator_l
 
 test('objects are listed in pages and then followed', async t => {
   const { reflector, changes, make, label, metrics } = await start(t, { count: 7, pageSize: 3 });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   assert.equal(reflector.store.size, 7);
   await make('new', { key: 'value' });
   await waitUntil('the new one', () => changes.includes('added new'));
@@ -87,7 +87,7 @@ test('objects are listed in pages and then followed', async t => {
 
 test('a server that restarts costs no change: what was made meanwhile is told, what was deleted meanwhile too', async t => {
   const { changes, make, label, metrics, reflector } = await start(t, { count: 2 });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   await waitUntil('a watch', () => watches(metrics) > 0);
   await world.server.stopServer();
   await waitUntil('the fault to be seen', () => faults(metrics) > 0);
@@ -119,7 +119,7 @@ test('a resourceVersion that is compacted away (410) is met with a new list; onl
     },
   };
   const { changes, make, label, metrics, reflector } = await start(t, { count: 3, clock });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   await waitUntil('a watch', () => watches(metrics) > 0);
   isHeld = true;
   await world.server.stopServer();
@@ -142,7 +142,7 @@ test('a resourceVersion that is compacted away (410) is met with a new list; onl
 
 test('a page asked for after a compaction is refused (410), and the list begun anew', async t => {
   const { label, reflector } = await start(t, { count: 5 });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   let pages = 0;
   const client = {
     ...world.client,
@@ -205,7 +205,7 @@ test('a token that expires is read again, and nothing is lost', async t => {
     signal: never,
   });
   good = answer.status.token;
-  await reflector.synced;
+  await reflector.whenSynced(never);
   assert.equal(reflector.store.size, 1);
   assert.ok(reads >= 3);
   client.close();
@@ -226,7 +226,7 @@ async function allowReading(): Promise<void> {
 test('a watch on which nothing happens gets a bookmark before the server ends it, and goes on without a list', async t => {
   const limits = { silenceMs: 100_000, shortestSeconds: 6, longestSeconds: 6 };
   const { metrics, reflector, label } = await start(t, { limits });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   // Not selected by it; but a server that has seen no change at all since its start sends no bookmarks.
   const metadata = { name: `${label}-other`, namespace: 'mail', labels: { label: 'other' } };
   await world.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata });

@@ -8,9 +8,16 @@ import { exists } from './exists.ts';
 const oldest = { major: 1, minor: 26 };
 const here = new URL('.', import.meta.url).pathname;
 
+interface Search {
+  readonly cacheFolder: string;
+  readonly say: (line: string) => void;
+  /** Where it is looked for before one is brought. */
+  readonly places?: readonly string[];
+}
+
 /** The command to run. */
-export async function findGo(cacheFolder: string, say: (line: string) => void): Promise<string> {
-  for (const command of ['go', '/usr/local/go/bin/go']) if (await isNewEnough(command)) return command;
+export async function findGo({ cacheFolder, say, places = ['go', '/usr/local/go/bin/go'] }: Search): Promise<string> {
+  for (const command of places) if (await isNewEnough(command)) return command;
   const folder = join(cacheFolder, 'go-1.26.6');
   const command = join(folder, 'go', 'bin', 'go');
   if (!(await exists(command))) await install(folder, say);

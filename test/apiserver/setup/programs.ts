@@ -50,7 +50,7 @@ export async function setUpApiServerPrograms(say: (line: string) => void): Promi
     throw new Error(`KUBEBUILDER_ASSETS (${given}) lacks one of ${builds.map(({ program }) => program).join(', ')}`);
   }
   const folder = await cachedFolder();
-  const go = await findGo(cacheRoot(), say);
+  const go = await findGo({ cacheFolder: cacheRoot(), say });
   // Of two that build at once the first to finish wins; neither ever sees half of it.
   const building = `${folder}.${process.pid}`;
   await mkdir(building, { recursive: true });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { type ClientOptions, createClient, type KubeClient } from '../../../operator/kube/client.ts';
@@ -227,6 +228,17 @@ test('requests one after the other share a connection', async t => {
   const { stub, client } = await setUp(t, (_request, response) => reply(response, {}));
   for (let i = 0; i < 5; i++) await client.request({ method: 'GET', path, signal });
   assert.deepEqual(new Set(stub.requests.map(({ connection }) => connection)), new Set([1]));
+});
+
+test('requests and watches leave no trace on the signal that outlives them', async t => {
+  const { client } = await setUp(t, (_request, response) => reply(response, {}));
+  const { signal: lasting } = new AbortController();
+  for (let i = 0; i < 20; i++) await client.request({ method: 'GET', path, signal: lasting });
+  for (let i = 0; i < 20; i++) {
+    const lines = await client.watch({ path, signal: lasting });
+    await assert.rejects(lines.next(), /cut short/);
+  }
+  assert.equal(getEventListeners(lasting, 'abort').length, 0);
 });
 
 test('the server proves itself by the certificate authority; credentials that change take a new connection', async t => {

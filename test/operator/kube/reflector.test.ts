@@ -28,6 +28,7 @@ interface Setup {
   stop(): Promise<void>;
 }
 
+const { signal: never } = new AbortController();
 const quickBackoff = { firstMs: 4, longestMs: 20 };
 
 async function setUp(
@@ -81,7 +82,7 @@ const watching = (collection: StubCollection): Promise<unknown> =>
 test('what is there comes first, page by page; then changes as they happen', async t => {
   const existing = ['a', 'b', 'c', 'd', 'e'];
   const { collection, reflector, changes, initial, names } = await setUp(t, { existing, pageSize: 2 });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   assert.deepEqual(names(), existing);
   assert.deepEqual(initial, existing);
   assert.deepEqual(
@@ -188,7 +189,7 @@ test('a list whose version is compacted away between two pages is begun anew, an
       return object;
     },
   });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   assert.deepEqual(changes, ['added a', 'added b', 'added c']);
   assert.equal(collection.lists.length, 4);
 });
@@ -232,7 +233,7 @@ for (const [fault, script] of [
 test('control: without a fault there is one list and no failure', async t => {
   const { collection, reflector, metrics } = await setUp(t, { existing: ['a'] });
   await watching(collection);
-  await reflector.synced;
+  await reflector.whenSynced(never);
   assert.equal(collection.lists.length, 1);
   assert.equal(metrics.get('postroad_operator_watch_failures_total', { kind: 'ConfigMap', fault: '401' }), 0);
 });
@@ -305,7 +306,7 @@ test('Retry-After is waited for, when it is longer than our own wait', async t =
   const clock = new FakeClock();
   const { collection, reflector } = await setUp(t, { clock });
   await watching(collection);
-  await reflector.synced;
+  await reflector.whenSynced(never);
   collection.watchFaults.push((_request, response) => {
     refuse(response, 429, 'TooManyRequests', { headers: { 'retry-after': '30' } });
   });
@@ -354,7 +355,7 @@ test('a server that ends each watch at once is not asked in a tight loop', async
 
 test('a page that is too large to be read is asked for in halves', async t => {
   const { collection, reflector, names } = await setUp(t, { existing: ['a', 'b', 'c', 'd'], pageSize: 4 });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   const stopped = collection.lists.length;
   collection.listFaults.push((_request, response) => reply(response, { items: [{ data: 'x'.repeat(70 * 2 ** 20) }] }));
   await watching(collection);
@@ -370,8 +371,18 @@ test('a kind that is not installed is waited for: not synced, and found when it 
   collection.listFaults.push(...Array.from({ length: 3 }, () => notFound));
   await waitUntil('two lists', () => collection.lists.length >= 2);
   assert.equal(reflector.isSynced, false);
-  await reflector.synced;
+  await reflector.whenSynced(never);
   assert.equal(reflector.store.size, 1);
+});
+
+test('who waits for a kind that never comes can stop waiting', async t => {
+  const { collection, reflector } = await setUp(t);
+  collection.listFaults.push(...Array.from({ length: 1000 }, () => cutLine));
+  const given = new AbortController();
+  const waiting = reflector.whenSynced(given.signal);
+  given.abort(new Error('stopped'));
+  await assert.rejects(waiting, /stopped/);
+  await assert.rejects(reflector.whenSynced(given.signal), /stopped/);
 });
 
 test('an optional kind that is not installed counts as synced and empty, and is found when it comes', async t => {
@@ -379,7 +390,7 @@ test('an optional kind that is not installed counts as synced and empty, and is 
   const backoff = { firstMs: 20, longestMs: 20 };
   const { collection, reflector, initial, changes } = await setUp(t, { isOptional: true, existing: ['a'], backoff });
   collection.listFaults.push(...Array.from({ length: 3 }, () => notFound));
-  await reflector.synced;
+  await reflector.whenSynced(never);
   assert.equal(reflector.store.size, 0);
   await waitUntil('the object', () => changes.includes('added a'));
   assert.deepEqual(initial, []);
@@ -402,7 +413,7 @@ test('a handler that throws is counted, and keeps neither the others nor the nex
 
 test('an index finds objects by what they say, and forgets what none says any more', async t => {
   const { collection, reflector, changes } = await setUp(t, { existing: ['a'] });
-  await reflector.synced;
+  await reflector.whenSynced(never);
   const byOwner = reflector.addIndex(({ data = {} }) => (data['owner'] === undefined ? [] : [data['owner']]));
   const owned = (owner: string): string[] =>
     byOwner
