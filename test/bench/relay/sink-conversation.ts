@@ -132,8 +132,6 @@ export class SinkConversation {
 
   /** Where the content is over; -1: not in this input. */
   #endOfData(input: Buffer): number {
-    // What a client sends after the final dot before it is answered are commands, which do not end like that.
-    if (input.length > 5 && input.compare(finalDot, 0, 5, input.length - 5) === 0) return input.length;
     const border = Buffer.concat([this.#tail, input.subarray(0, 4)]);
     const atBorder = border.indexOf(finalDot);
     if (atBorder >= 0) return atBorder + finalDot.length - this.#tail.length;
