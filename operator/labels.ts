@@ -1,6 +1,7 @@
 /** Names of labels, annotations and the writer; and the metadata that every object of a relay has. */
 import { apiVersion } from '../crds/common.ts';
 import type { MailRelay } from '../crds/mail-relay.ts';
+import type { OwnerReference } from './kube/object.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -44,15 +45,6 @@ export function objectLabels(relay: MailRelay): Labels {
     'app.kubernetes.io/part-of': 'postroad',
     'app.kubernetes.io/managed-by': fieldManager,
   };
-}
-
-export interface OwnerReference {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly controller?: boolean;
-  readonly blockOwnerDeletion?: boolean;
 }
 
 /** @throws Error for a relay that did not come from an API server: it has no uid to own by. */

@@ -1,6 +1,7 @@
 /** A Kubernetes object as plain JSON: exactly the fields that we decide, which server-side apply then owns. */
 import type { MailRelay } from '../../../crds/mail-relay.ts';
-import { type OwnerReference, objectLabels, ownerReferenceTo } from '../../labels.ts';
+import type { OwnerReference } from '../../kube/object.ts';
+import { objectLabels, ownerReferenceTo } from '../../labels.ts';
 
 export interface DesiredObject {
   readonly apiVersion: string;
