@@ -55,6 +55,8 @@ const dkimKey = z.strictObject({
   selector: z.string().min(1).max(63),
   algorithm: z.enum(['RSA2048', 'Ed25519']),
   privateKeyFile: file,
+  /** False: loaded, so that every pod has it before one uses it, and not yet signed with. */
+  signs: z.boolean().default(true),
 });
 
 const policy = z.strictObject({
@@ -69,7 +71,7 @@ const policy = z.strictObject({
     /** Where not empty, only these static users. */
     users: z.array(name).max(256).default([]),
   }),
-  /** Keys that sign now; each message gets one signature per key. */
+  /** Each message gets one signature per key that signs. */
   dkim: z.array(dkimKey).max(8).default([]),
   /** Outbound TLS for this policy's mail. */
   tls: z.enum(['Opportunistic', 'Required', 'Verified']).default('Opportunistic'),

@@ -13,6 +13,12 @@ export interface DkimKey {
   readonly recordValue: string;
 }
 
+/** A key as a relay has it. */
+export interface LoadedKey extends DkimKey {
+  /** False: every pod loads it first, so that none signs before all can. */
+  readonly signs: boolean;
+}
+
 const generate = promisify(generateKeyPair);
 const encodings = {
   publicKeyEncoding: { type: 'spki', format: 'pem' },

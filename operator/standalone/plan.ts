@@ -12,7 +12,7 @@ import { nameOf } from '../domainpolicy/attach.ts';
 import { type DnsRecord, desiredRecords } from '../domainpolicy/dns-record.ts';
 import { domainPolicyStatus } from '../domainpolicy/status.ts';
 import { notAfterMs } from '../mailrelay/certificate.ts';
-import { type Bind, relayConfigOf, type SecretFiles } from '../mailrelay/desired/config.ts';
+import { type Bind, type ObservedPolicy, relayConfigOf, type SecretFiles } from '../mailrelay/desired/config.ts';
 import { mailRelayStatus } from '../mailrelay/status.ts';
 import type { Observed, PolicyState } from './observe.ts';
 
@@ -64,8 +64,10 @@ export function isRunning({ admission, secretProblems }: PolicyState): boolean {
   return admission.status === 'True' && secretProblems.length === 0;
 }
 
-function runningPolicies({ policies }: Observed): { policy: DomainPolicy; signingKeys: PolicyState['keys'] }[] {
-  return policies.filter(isRunning).map(({ policy, keys }) => ({ policy, signingKeys: keys }));
+function runningPolicies({ policies }: Observed): ObservedPolicy[] {
+  return policies
+    .filter(isRunning)
+    .map(({ policy, keys }) => ({ policy, keys: keys.map(key => ({ ...key, signs: true })) }));
 }
 
 /** A namespace holds no underscore, nor does a policy's name, so that no two keys share a file. */

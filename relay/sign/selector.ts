@@ -12,9 +12,10 @@ export class SigningError extends Error {
 
 const keyTypes = { RSA2048: 'rsa', Ed25519: 'ed25519' } as const;
 
-/** Every key of the policy: a message gets one signature with each. @throws SigningError */
+/** Every key of the policy that signs: a message gets one signature with each. @throws SigningError */
 export function selectKeys(policy: PolicyConfig, secrets: Pick<Secrets, 'dkimKeys'>): SigningKey[] {
-  return policy.dkim.map(({ selector, algorithm, privateKeyFile }) => {
+  const signing = policy.dkim.filter(({ signs }) => signs);
+  return signing.map(({ selector, algorithm, privateKeyFile }) => {
     const privateKey = secrets.dkimKeys.get(privateKeyFile);
     const place = `DKIM key ${selector} of DomainPolicy ${policy.namespace}/${policy.name}`;
     if (privateKey === undefined) throw new SigningError(`${place} is not loaded`);

@@ -6,11 +6,12 @@ import type { MailRelay } from '../../../crds/mail-relay.ts';
 import type { Route } from '../../../crds/route.ts';
 import { bytesOf } from '../../../crds/size.ts';
 import type { RelayConfigInput } from '../../../relay/config.ts';
+import type { LoadedKey } from '../../domainpolicy/dkim-key.ts';
 import { chosenNamespaces, type Namespaces } from '../../namespaces.ts';
 
 export interface ObservedRelay {
   readonly relay: MailRelay;
-  /** Those attached to it, each with the keys that sign now. */
+  /** Those attached to it. */
   readonly policies: readonly ObservedPolicy[];
   readonly namespaces: Namespaces;
   readonly files: SecretFiles;
@@ -19,7 +20,8 @@ export interface ObservedRelay {
 
 export interface ObservedPolicy {
   readonly policy: DomainPolicy;
-  readonly signingKeys: readonly { readonly selector: string; readonly algorithm: 'RSA2048' | 'Ed25519' }[];
+  /** Those that the relay loads. */
+  readonly keys: readonly Pick<LoadedKey, 'selector' | 'algorithm' | 'signs'>[];
 }
 
 /** Where the relay finds what is secret. */
@@ -94,7 +96,7 @@ function listenerOf(
 
 type PolicyInput = NonNullable<RelayConfigInput['policies']>[number];
 
-function policyOf({ policy, signingKeys }: ObservedPolicy, { namespaces, files }: ObservedRelay): PolicyInput {
+function policyOf({ policy, keys }: ObservedPolicy, { namespaces, files }: ObservedRelay): PolicyInput {
   const { metadata, spec } = policy;
   return {
     namespace: metadata.namespace,
@@ -105,10 +107,11 @@ function policyOf({ policy, signingKeys }: ObservedPolicy, { namespaces, files }
       serviceAccounts: [...spec.senders.serviceAccounts],
       users: [...spec.senders.users],
     },
-    dkim: signingKeys.map(({ selector, algorithm }) => ({
+    dkim: keys.map(({ selector, algorithm, signs }) => ({
       selector,
       algorithm,
       privateKeyFile: files.dkimKeyFile(policy, selector),
+      ...(signs ? {} : { signs }),
     })),
     tls: spec.tls.policy,
     ...(spec.route !== undefined && { route: routeOf(spec.route, metadata.namespace, files) }),

@@ -61,8 +61,8 @@ export function allRun({ pods }: Pick<Existing, 'pods'>, revision: string): bool
 
 function secretFiles({ certificate, secrets, policies, relay }: RelayInput, { put }: FileCollector): SecretFiles {
   const keys = new Map(
-    policies.flatMap(({ policy, signingKeys }) =>
-      signingKeys.map(({ selector, privateKeyPem }) => [`${keyOf(policy)} ${selector}`, privateKeyPem]),
+    policies.flatMap(({ policy, keys: loaded }) =>
+      loaded.map(({ selector, privateKeyPem }) => [`${keyOf(policy)} ${selector}`, privateKeyPem]),
     ),
   );
   const bytesIn = (namespace: string, name: string, key: string): Buffer =>

@@ -2,7 +2,7 @@
 import type { DomainPolicy } from '../../../crds/domain-policy.ts';
 import type { MailRelay } from '../../../crds/mail-relay.ts';
 import type { SecretData } from '../../credentials.ts';
-import type { DkimKey } from '../../domainpolicy/dkim-key.ts';
+import type { LoadedKey } from '../../domainpolicy/dkim-key.ts';
 import type { Namespaces } from '../../namespaces.ts';
 
 export interface RelayInput {
@@ -29,7 +29,8 @@ export interface AttachedPolicy {
   readonly policy: DomainPolicy;
   /** False when a Secret is missing or wrong: what its configuration was stays in force, so that a tenant's slip refuses no mail for good. */
   readonly complete: boolean;
-  readonly signingKeys: readonly DkimKey[];
+  /** Those that the pods load. */
+  readonly keys: readonly LoadedKey[];
 }
 
 /** Made by chance once, in reconcile, and kept in the Secret `names.keys`, which no pod mounts. */

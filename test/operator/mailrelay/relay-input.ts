@@ -47,8 +47,9 @@ export function attached(spec: Fields = {}, metadata: Fields = {}): AttachedPoli
     algorithm,
     privateKeyPem: `${secretMarker} ${algorithm} ${namespace}/${name}`,
     recordValue: 'v=DKIM1; p=',
+    signs: true,
   });
-  return { policy, complete: true, signingKeys: [key('RSA2048'), key('Ed25519')] };
+  return { policy, complete: true, keys: [key('RSA2048'), key('Ed25519')] };
 }
 
 export function inputOf(relay: MailRelay, changes: Partial<RelayInput> = {}): RelayInput {

@@ -218,3 +218,13 @@ for (const [story, loaded, header, text] of faults) {
     assert.equal((await metrics.postroad_sign_errors_total.get()).values[0]?.value, 1);
   });
 }
+
+test('signs with no key that is loaded and does not sign yet', async () => {
+  const announced = buildPolicy({
+    domains: ['example.com'],
+    dkim: dkim.map(key => ({ ...key, signs: key.selector === 'e1' })),
+  });
+  const header = Buffer.from(`${from}\r\n`);
+  const fields = await signer.sign({ policy: announced, header, bodyHash: newSigner().hashBody().digest() });
+  assert.deepEqual(fields.toString().match(/s=\w+/g), ['s=e1']);
+});

@@ -78,7 +78,7 @@ describe('the configuration of a relay', () => {
     ]);
     const chosen = (choice: unknown): readonly string[] | undefined => {
       const policy = domainPolicy({ senders: { namespaces: choice } });
-      return configOf({ namespaces, policies: [{ policy, signingKeys: [] }] }).policies[0]?.senders.namespaces;
+      return configOf({ namespaces, policies: [{ policy, keys: [] }] }).policies[0]?.senders.namespaces;
     };
     assert.deepEqual(chosen({ from: 'Same' }), ['shop']);
     assert.deepEqual(chosen({ from: 'All' }), ['*']);
@@ -96,7 +96,7 @@ describe('the configuration of a relay', () => {
     const route = { type: 'SmartHost', smartHost };
     const config = configOf({
       relay: mailRelay({ route }),
-      policies: [{ policy: domainPolicy({ route }), signingKeys: [] }],
+      policies: [{ policy: domainPolicy({ route }), keys: [] }],
     });
     const expected = {
       host: 'smtp.example.net',
@@ -136,7 +136,7 @@ describe('the configuration of a relay', () => {
   it('is the same whatever the order of the policies', () => {
     const policies = ['b', 'a', 'c'].map(name => ({
       policy: domainPolicy({ domains: [`${name}.example.com`] }, { name }),
-      signingKeys: [{ selector: 's1', algorithm: 'Ed25519' as const }],
+      keys: [{ selector: 's1', algorithm: 'Ed25519' as const, signs: true }],
     }));
     assert.deepEqual(configOf({ policies }), configOf({ policies: policies.toReversed() }));
     assert.deepEqual(
@@ -162,8 +162,8 @@ describe('the configuration of a relay', () => {
             ({ verdict }) => verdict.status === 'True',
           );
           assert.ok(policies.length === 0 || attached.length > 0);
-          const signingKeys = [{ selector: 's1', algorithm: 'RSA2048' as const }];
-          configOf({ relay, policies: attached.map(({ policy }) => ({ policy, signingKeys })) });
+          const keys = [{ selector: 's1', algorithm: 'RSA2048' as const, signs: true }];
+          configOf({ relay, policies: attached.map(({ policy }) => ({ policy, keys })) });
         },
       ),
       { numRuns: 60 },

@@ -80,7 +80,7 @@ describe('a policy that lacks something', () => {
   const shop = attached();
   const bank = attached({ domains: ['bank.example.com'] }, { name: 'bank', namespace: 'bank' });
   const before = desiredOf(relay, { policies: [shop, bank] });
-  const broken = { ...shop, complete: false, signingKeys: [] };
+  const broken = { ...shop, complete: false, keys: [] };
   const namesIn = (desired: Desired): string[] =>
     JSON.parse(madeBy(desired).text).policies.map(({ name }: { name: string }) => name);
 

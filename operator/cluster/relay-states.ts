@@ -1,0 +1,52 @@
+/**
+ * What the pods of each relay run, as far as it was seen since this process leads: how policies learn that they are programmed and that
+ * their keys are loaded. Nothing is kept: the first pass over a relay fills its entry anew.
+ */
+
+/** A policy's part of a relay's configuration. */
+export interface PolicyPart {
+  /** Changes when anything of the policy in the configuration does, its secrets included. */
+  readonly digest: string;
+  /** Selectors of the keys in it. */
+  readonly loaded: readonly string[];
+  readonly signing: readonly string[];
+}
+
+/** By `namespace/name` of the policy. */
+export type PolicyParts = ReadonlyMap<string, PolicyPart>;
+
+export interface RelayState {
+  /** Of the configuration that the pods should run; empty while there is none. */
+  readonly rendered: PolicyParts;
+  /** Of the last configuration that every ready pod was seen to run; undefined: not seen yet. */
+  readonly running: PolicyParts | undefined;
+}
+
+export class RelayStates {
+  readonly #states = new Map<string, RelayState>();
+
+  /** By `namespace/name` of the relay; undefined: not looked at yet. */
+  get(relayKey: string): RelayState | undefined {
+    return this.#states.get(relayKey);
+  }
+
+  /** Returns the policies whose part, rendered or running, differs from before. */
+  set(relayKey: string, state: RelayState): string[] {
+    const before = this.#states.get(relayKey);
+    this.#states.set(relayKey, state);
+    const sides = [
+      [before?.rendered, state.rendered],
+      [before?.running, state.running],
+    ] as const;
+    return [...new Set(sides.flatMap(([old, now]) => differing(old, now)))];
+  }
+
+  delete(relayKey: string): void {
+    this.#states.delete(relayKey);
+  }
+}
+
+function differing(before: PolicyParts = new Map(), after: PolicyParts = new Map()): string[] {
+  const keys = new Set([...before.keys(), ...after.keys()]);
+  return [...keys].filter(key => before.get(key)?.digest !== after.get(key)?.digest);
+}
