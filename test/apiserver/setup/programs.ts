@@ -114,7 +114,7 @@ async function cachedFolder(): Promise<string> {
   return join(cacheRoot(), [...versions, hash.digest('hex').slice(0, 8)].join('-'));
 }
 
-function cacheRoot(): string {
+export function cacheRoot(): string {
   return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'postroad');
 }
 
