@@ -22,6 +22,10 @@ export const skipDrainAnnotation = 'postroad.dev/skip-drain';
 
 export const drainFinalizer = 'postroad.dev/drain';
 
+/** On what is made for a DomainPolicy, and lives in the relay's namespace. */
+export const policyNamespaceLabel = 'postroad.dev/policy-namespace';
+export const policyNameLabel = 'postroad.dev/policy-name';
+
 /** What the pods of a relay are found by. A workload's selector can never change, so neither can this. */
 export function selectorLabels({ metadata: { name } }: MailRelay): Labels {
   return {

@@ -1,6 +1,7 @@
 /** The operator's metrics as Prometheus reads them. What each means is said where it is declared. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { kubeMetrics, type MetricLabels, type MetricSink } from './kube/metrics.ts';
+import type { MetricLabels } from './kube/metrics.ts';
+import { type OperatorMetricSink, operatorMetrics } from './metric-definitions.ts';
 
 interface Definition {
   readonly type: 'counter' | 'gauge' | 'histogram';
@@ -10,7 +11,7 @@ interface Definition {
   readonly buckets?: readonly number[];
 }
 
-export interface OperatorMetrics extends MetricSink {
+export interface OperatorMetrics extends OperatorMetricSink {
   readonly registry: Registry;
 }
 
@@ -20,7 +21,7 @@ export function createOperatorMetrics(): OperatorMetrics {
   const counters = new Map<string, Counter>();
   const gauges = new Map<string, Gauge>();
   const histograms = new Map<string, Histogram>();
-  for (const [name, definition] of Object.entries<Definition>(kubeMetrics)) {
+  for (const [name, definition] of Object.entries<Definition>(operatorMetrics)) {
     const { help, labels = {}, buckets = [] } = definition;
     const options = { name, help, labelNames: Object.keys(labels), registers: [registry] };
     if (definition.type === 'counter') counters.set(name, withZeros(new Counter(options), labels));

@@ -13,6 +13,8 @@ export interface Cluster {
   /** By `namespace/name`. */
   relay(key: string): MailRelay | undefined;
   policy(key: string): DomainPolicy | undefined;
+  relays(): Iterable<MailRelay>;
+  policies(): Iterable<DomainPolicy>;
   /** Those whose relayRef names it, whether it lets them attach or not. */
   policiesNaming(relayKey: string): readonly DomainPolicy[];
   readonly namespaces: Namespaces;

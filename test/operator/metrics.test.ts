@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { kubeMetrics } from '../../operator/kube/metrics.ts';
+import { operatorMetrics } from '../../operator/metric-definitions.ts';
 import { createOperatorMetrics } from '../../operator/metrics.ts';
 
 test('what is told is what Prometheus reads', async () => {
@@ -17,7 +17,7 @@ test('what is told is what Prometheus reads', async () => {
 });
 
 test('each metric says what it is and what a rise means, by the names of the house', () => {
-  for (const [name, { type, help, rise }] of Object.entries(kubeMetrics)) {
+  for (const [name, { type, help, rise }] of Object.entries(operatorMetrics)) {
     assert.match(name, /^postroad_operator_[a-z_]+$/);
     assert.equal(name.endsWith('_total'), type === 'counter', name);
     assert.ok(help.endsWith('.') && rise.length > 5, name);
