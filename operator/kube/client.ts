@@ -18,6 +18,8 @@ export interface Request {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** How the answer should look, where not as the object itself. */
+  readonly accept?: string | undefined;
   readonly signal: AbortSignal;
   /** For the whole answer; for a watch, for its head. */
   readonly timeoutMs?: number;
@@ -40,6 +42,8 @@ export interface ClientOptions {
   readonly largestAnswerBytes?: number;
 }
 
+const json = 'application/json';
+
 /** etcd keeps objects below 1.5 MiB; this is one of them with room for its managedFields and its JSON. */
 const longestLineBytes = 16 * 2 ** 20;
 
@@ -55,12 +59,12 @@ export function createClient({
 
   /** The head of a good answer; a refusal is thrown. */
   async function send(request: Omit<Request, 'timeoutMs'>): Promise<IncomingMessage> {
-    const { method, signal, body, contentType = 'application/json' } = request;
+    const { method, signal, body, contentType = json, accept = json } = request;
     const wire = {
       method,
       path: request.path + queryOf(request.query),
       headers: {
-        accept: 'application/json',
+        accept,
         'user-agent': userAgent,
         ...(body === undefined ? {} : { 'content-type': contentType }),
       },
@@ -109,10 +113,10 @@ export function createClient({
       return await counted(method, () =>
         withDeadline(deadline(request), async signal => {
           const answer = await send({ ...request, signal });
-          const json = parseJson(await readAll(answer, largestAnswerBytes)) as T;
+          const body = parseJson(await readAll(answer, largestAnswerBytes)) as T;
           const seconds = Math.max(0, clock.now() - startedMs) / 1000;
           metrics.observe('postroad_operator_request_seconds', { method }, seconds);
-          return json;
+          return body;
         }),
       );
     },

@@ -7,6 +7,13 @@ export interface Selection {
   readonly namespace: string | undefined;
   readonly labelSelector: string | undefined;
   readonly fieldSelector: string | undefined;
+  /** What is sent of each object; `Metadata`: its name, labels and the like alone. */
+  readonly parts?: 'Whole' | 'Metadata' | undefined;
+}
+
+/** The header that asks for parts of objects; undefined: whole ones. */
+export function acceptOf(parts: Selection['parts'], kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList') {
+  return parts === 'Metadata' ? `application/json;as=${kind};g=meta.k8s.io;v=v1` : undefined;
 }
 
 export interface ListOptions extends Selection {
@@ -34,6 +41,7 @@ const pageTimeoutMs = 60_000;
  */
 export async function* listPages<T extends KubeObject>(options: ListOptions): AsyncGenerator<Page<T>> {
   const { client, resource, namespace, labelSelector, fieldSelector, signal } = options;
+  const accept = acceptOf(options.parts, 'PartialObjectMetadataList');
   let limit = options.pageSize;
   let token: string | undefined;
   do {
@@ -54,7 +62,8 @@ export async function* listPages<T extends KubeObject>(options: ListOptions): As
     try {
       const query = { limit: pageSize, continue: token, labelSelector, fieldSelector };
       const path = pathOf(resource, { namespace });
-      return await client.request<ListAnswer<T>>({ method: 'GET', path, query, signal, timeoutMs: pageTimeoutMs });
+      const timeoutMs = pageTimeoutMs;
+      return await client.request<ListAnswer<T>>({ method: 'GET', path, query, accept, signal, timeoutMs });
     } catch (error) {
       if (error instanceof ConnectionError && error.fault === 'TooLarge' && pageSize > 1) return undefined;
       throw error;

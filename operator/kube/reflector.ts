@@ -43,8 +43,12 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   readonly transform?: Transform<T>;
+  /** What is sent of each object, and so what is there to be kept. */
+  readonly parts?: 'Whole' | 'Metadata';
   /** A kind that need not exist in the cluster. */
   readonly isOptional?: boolean;
+  /** Told when the cluster turns out to know the kind, or to know it no more. */
+  readonly onKnown?: (isKnown: boolean) => void;
   readonly pageSize?: number;
   readonly limits?: Partial<WatchLimits>;
   readonly backoff?: BackoffOptions;
@@ -55,6 +59,8 @@ export interface Reflector<T extends KubeObject> {
   /** Resolves when the first list is in the store and its changes were told; rejects when the signal is aborted before. */
   whenSynced(signal: AbortSignal): Promise<void>;
   readonly isSynced: boolean;
+  /** Whether the cluster knows the kind; false before the first list. */
+  readonly isKnown: boolean;
   /** Before run(). */
   onChange(handler: (change: Change<T>) => void): void;
   addIndex(valuesOf: (object: T) => readonly string[]): ObjectIndex<T>;
@@ -76,6 +82,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   const handlers: ((change: Change<T>) => void)[] = [];
   const synced = Promise.withResolvers<void>();
   let isSynced = false;
+  let isKnown = false;
   let resourceVersion: string | undefined;
   let failures = 0;
 
@@ -110,6 +117,14 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     metrics.set('postroad_operator_cached_objects', { kind }, store.size);
   }
 
+  function know(known: boolean): void {
+    if (known === isKnown) return;
+    isKnown = known;
+    if (options.isOptional)
+      log.info({ known }, known ? 'the cluster knows the kind' : 'the cluster does not know the kind');
+    options.onKnown?.(known);
+  }
+
   async function list(signal: AbortSignal): Promise<void> {
     const seen = new Set<string>();
     const pages = listPages<T>({ ...listOptions(options), client, signal });
@@ -123,6 +138,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
       }
       version = page.resourceVersion;
     }
+    know(true);
     for (const key of store.keys()) if (!seen.has(key)) drop(key, undefined);
     resourceVersion = version;
     metrics.add('postroad_operator_lists_total', { kind });
@@ -138,8 +154,8 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
 
   async function watch(from: string, signal: AbortSignal): Promise<void> {
     metrics.add('postroad_operator_watches_total', { kind });
-    const { namespace, labelSelector, fieldSelector } = options;
-    const place = { resource, namespace, labelSelector, fieldSelector, resourceVersion: from };
+    const { namespace, labelSelector, fieldSelector, parts } = options;
+    const place = { resource, namespace, labelSelector, fieldSelector, parts, resourceVersion: from };
     for await (const event of readWatch<T>({ client, clock, random, limits, signal, ...place })) {
       if (event.type === 'DELETED') drop(keyOf(event.object.metadata), transform(event.object));
       else if (event.type !== 'BOOKMARK') put(transform(event.object));
@@ -150,13 +166,12 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
 
   async function recover(error: unknown, signal: AbortSignal): Promise<void> {
     failures += 1;
+    if (options.isOptional && isNotFound(error)) {
+      await lookAgainLater(signal);
+      return;
+    }
     metrics.add('postroad_operator_watch_failures_total', { kind, fault: faultOf(error) });
     if (isGone(error)) resourceVersion = undefined;
-    if (options.isOptional && isNotFound(error)) {
-      resourceVersion = undefined;
-      for (const key of store.keys()) drop(key, undefined);
-      finishFirst();
-    }
     const askedMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
     const waitMs = Math.max(backoffMs(failures, backoff, random), Math.min(askedMs, longestRetryAfterMs));
     log.warn(
@@ -164,6 +179,15 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
       'watch failed',
     );
     await clock.sleep(waitMs, signal);
+  }
+
+  /** Nothing is wrong: many clusters never have it. */
+  async function lookAgainLater(signal: AbortSignal): Promise<void> {
+    resourceVersion = undefined;
+    know(false);
+    for (const key of store.keys()) drop(key, undefined);
+    finishFirst();
+    await clock.sleep(backoffMs(failures, backoff, random), signal);
   }
 
   async function step(signal: AbortSignal): Promise<void> {
@@ -179,6 +203,9 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     whenSynced: signal => unlessAborted(synced.promise, signal),
     get isSynced() {
       return isSynced;
+    },
+    get isKnown() {
+      return isKnown;
     },
     onChange: handler => void handlers.push(handler),
     addIndex: valuesOf => store.addIndex(valuesOf),
@@ -206,7 +233,8 @@ function listOptions<T extends KubeObject>({
   namespace,
   labelSelector,
   fieldSelector,
+  parts,
   pageSize = 500,
 }: ReflectorOptions<T>): Omit<ListOptions, 'client' | 'signal'> {
-  return { resource, namespace, labelSelector, fieldSelector, pageSize };
+  return { resource, namespace, labelSelector, fieldSelector, parts, pageSize };
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../../relay/clock.ts';
 import type { KubeClient } from './client.ts';
 import { linkedSignal } from './deadline.ts';
 import { ApiError, ConnectionError, type Status } from './errors.ts';
-import type { Selection } from './list.ts';
+import { acceptOf, type Selection } from './list.ts';
 import { type KubeObject, pathOf } from './object.ts';
 
 export interface WatchLimits {
@@ -37,6 +37,7 @@ export async function* readWatch<T extends KubeObject>(options: WatchOptions): A
   const lines = await client.watch({
     path: pathOf(resource, { namespace }),
     query: { watch: true, allowWatchBookmarks: true, timeoutSeconds, resourceVersion, labelSelector, fieldSelector },
+    accept: acceptOf(options.parts, 'PartialObjectMetadata'),
     signal: life.signal,
   });
   let heardMs = clock.now();

@@ -45,6 +45,8 @@ export interface WorkQueue {
   /** Keys that wait for their time. */
   readonly delayed: number;
   readonly running: number;
+  /** How long the longest run under way has taken; 0 without one. */
+  readonly oldestRunMs: number;
   add(key: string, priority?: Priority): void;
   /** No sooner than this; a sooner time that is already set stays. */
   addAfter(key: string, delayMs: number): void;
@@ -79,8 +81,12 @@ export function createWorkQueue({ name, clock, random, log, metrics, ...options 
   function report(): void {
     metrics.set('postroad_operator_queue_depth', labels, ready.fresh.size + ready.backlog.size);
     metrics.set('postroad_operator_queue_delayed', labels, delayed.size);
-    const oldest = Math.min(clock.now(), ...startTimes.values());
-    metrics.set('postroad_operator_reconcile_oldest_seconds', labels, (clock.now() - oldest) / 1000);
+    metrics.set('postroad_operator_reconcile_oldest_seconds', labels, oldestRunMs() / 1000);
+  }
+
+  function oldestRunMs(): number {
+    const now = clock.now();
+    return now - Math.min(now, ...startTimes.values());
   }
 
   function itemOf(key: string, priority: Priority): Item {
@@ -223,6 +229,9 @@ export function createWorkQueue({ name, clock, random, log, metrics, ...options 
     },
     get running() {
       return startTimes.size;
+    },
+    get oldestRunMs() {
+      return oldestRunMs();
     },
     add,
     addAfter,

@@ -1,0 +1,108 @@
+/**
+ * What is kept of each object. The writer needs its labels, annotations and the fields that are ours; of the rest stays what is read to
+ * decide: a thousand relays are 14,000 objects, and most of an object is what nobody asks for.
+ */
+
+import type { KubeObject, Resource } from '../kube/object.ts';
+import { keepingOwnFields, type Transform } from '../kube/transform.ts';
+import { fieldManager } from '../labels.ts';
+
+interface Content {
+  readonly spec?: Fields;
+  readonly status?: Fields;
+}
+type Fields = Readonly<Record<string, unknown>>;
+
+const ownFields = keepingOwnFields<KubeObject>(fieldManager);
+
+/** A copy of the whole spec by kubectl: nobody here reads it. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** Whole, but for what is only bookkeeping of others. */
+export function wholeObject<T extends KubeObject>(object: T): T {
+  return keepingOwnFields<T>(fieldManager)({ ...object, metadata: metadataOf(object) });
+}
+
+export const namespaceLabels: Transform<KubeObject> = ({ apiVersion, kind, metadata }) => {
+  const { name, resourceVersion = '', labels = {}, deletionTimestamp } = metadata;
+  const kept = { name, resourceVersion, labels };
+  return { apiVersion, kind, metadata: deletionTimestamp === undefined ? kept : { ...kept, deletionTimestamp } };
+};
+
+/** `spec.nodeName`, `status.phase`, `.podIP` and `.conditions`. */
+export const pod: Transform<KubeObject> = object => {
+  const { spec = {}, status = {} } = object as KubeObject & Content;
+  const conditions = listOf(status['conditions']).map(condition => pick(condition, ['type', 'status']));
+  return partly(object, {
+    spec: pick(spec, ['nodeName']),
+    status: { ...pick(status, ['phase', 'podIP']), conditions },
+  });
+};
+
+/** `spec.resources`, `.storageClassName`; `status.phase`, `.capacity`. */
+export const claim: Transform<KubeObject> = object => {
+  const { spec = {}, status = {} } = object as KubeObject & Content;
+  const kept = { spec: pick(spec, ['resources', 'storageClassName']), status: pick(status, ['phase', 'capacity']) };
+  return partly(object, kept);
+};
+
+/** `spec.replicas`, `.volumeClaimTemplates`, `.template.spec.volumes`; all of status. */
+const workload: Transform<KubeObject> = object => {
+  const { spec = {}, status = {} } = object as KubeObject & Content;
+  const template = fieldsOf(spec['template']);
+  const volumes = fieldsOf(template['spec'])['volumes'];
+  return partly(object, {
+    spec: { ...pick(spec, ['replicas', 'volumeClaimTemplates']), template: { spec: { volumes } } },
+    status,
+  });
+};
+
+const withStatus: Transform<KubeObject> = object => {
+  const { status } = object as KubeObject & Content;
+  return partly(object, status === undefined ? {} : { status });
+};
+
+const metadataOnly: Transform<KubeObject> = object => partly(object, {});
+
+const byKind: Readonly<Record<string, Transform<KubeObject>>> = {
+  ServiceAccount: metadataOnly,
+  Secret: wholeObject,
+  ConfigMap: wholeObject,
+  Service: withStatus,
+  NetworkPolicy: metadataOnly,
+  PodDisruptionBudget: metadataOnly,
+  StatefulSet: workload,
+  Deployment: workload,
+  HorizontalPodAutoscaler: withStatus,
+  Certificate: withStatus,
+  PodMonitor: metadataOnly,
+  PrometheusRule: metadataOnly,
+  DNSEndpoint: withStatus,
+};
+
+export function managedObject({ kind }: Resource): Transform<KubeObject> {
+  return byKind[kind] ?? wholeObject;
+}
+
+function partly({ apiVersion, kind, ...object }: KubeObject, content: object): KubeObject {
+  return ownFields({ apiVersion, kind, metadata: metadataOf({ apiVersion, kind, ...object }), ...content });
+}
+
+function metadataOf({ metadata }: KubeObject): KubeObject['metadata'] {
+  const { annotations, ...rest } = metadata;
+  if (annotations === undefined) return metadata;
+  const { [lastApplied]: _, ...kept } = annotations;
+  return { ...rest, annotations: kept };
+}
+
+function pick(fields: Fields, names: readonly string[]): Fields {
+  return Object.fromEntries(names.flatMap(name => (fields[name] === undefined ? [] : [[name, fields[name]]])));
+}
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function listOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.map(fieldsOf) : [];
+}
