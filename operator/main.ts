@@ -51,6 +51,7 @@ async function main(options: Options): Promise<void> {
   process.on('uncaughtException', leave);
   process.on('unhandledRejection', leave);
   try {
+    const version = await readVersion();
     const operator = await startOperator(options, {
       connection: await connect(options),
       factories: controllers,
@@ -58,10 +59,10 @@ async function main(options: Options): Promise<void> {
       random: Math.random,
       log,
       identity: `${POD_NAME ?? hostname()}_${randomUUID()}`,
-      version: await readVersion(),
+      version,
     });
     stopOnSignals(operator, { info: text => log.info({}, text), leave });
-    log.info({ http: operator.http, version: await readVersion() }, 'started');
+    log.info({ http: operator.http, version }, 'started');
     await operator.done;
     log.info({}, 'stopped');
   } catch (error) {

@@ -60,7 +60,8 @@ export async function startOperator(options: Options, parts: OperatorParts): Pro
   const writeClient = createClient({ ...common, timeoutMs: writeLimitMs });
   // One request that hangs must leave time for another before the lease is lost.
   const leaseClient = createClient({ ...common, timeoutMs: lease.renewDeadlineMs / 2 });
-  const caches = createCaches({ client: readClient, clock, random, log, metrics, ...options });
+  const { relayNamespaces } = options;
+  const caches = createCaches({ client: readClient, clock, random, log, metrics, relayNamespaces });
   const elector = createElector({
     client: leaseClient,
     ...{ clock, random, log, metrics, identity },
