@@ -4,6 +4,7 @@
  */
 import { glob } from 'node:fs/promises';
 import { relative } from 'node:path';
+import { setUpBuiltPrograms, skippedFile } from './setup/built-programs.ts';
 import { type FileResult, runTestFile, stopRunningFiles } from './setup/file-run.ts';
 import { setUpPackages } from './setup/packages.ts';
 
@@ -18,8 +19,6 @@ const alone: Readonly<Record<string, number>> = {
   'test/memory/': 300_000,
   'test/peers/': 300_000,
 };
-/** Not part of every run yet: they need an API server, which `node test/apiserver/setup/main.ts` builds once. */
-const onlyWhenNamed = 'test/apiserver/';
 
 const patterns = process.argv.slice(2);
 const say = (line: string): void => console.log(line);
@@ -35,15 +34,14 @@ const started = performance.now();
 const missing = await setUpPackages(say);
 if (missing.length > 0) say(`set-up: tests that need ${missing.join(', ')} will ${underCi ? 'fail' : 'be skipped'}`);
 const files = await testFiles();
+const unable = await setUpBuiltPrograms(files, say);
 const results = await runAll(files);
 report(results);
 
 async function testFiles(): Promise<string[]> {
   const found: string[] = [];
   for await (const file of glob('test/**/*.test.ts', { cwd: root })) found.push(relative(root, `${root}/${file}`));
-  const chosen = found.filter(file =>
-    patterns.length === 0 ? !file.startsWith(onlyWhenNamed) : patterns.some(pattern => file.includes(pattern)),
-  );
+  const chosen = found.filter(file => patterns.length === 0 || patterns.some(pattern => file.includes(pattern)));
   return chosen.sort();
 }
 
@@ -59,7 +57,8 @@ async function runAll(all: readonly string[]): Promise<FileResult[]> {
     for (const file of waiting) await runOne(file, fileLimitMs);
   }
   async function runOne(file: string, limitMs: number): Promise<void> {
-    const result = await runTestFile({ root, file, limitMs });
+    const reason = unable.get(file);
+    const result = reason === undefined ? await runTestFile({ root, file, limitMs }) : skippedFile(file, reason);
     done.push(result);
     say(summary(result, `${done.length}/${all.length}`));
   }

@@ -1,5 +1,8 @@
 /** What the tests need beside npm's packages: real peers and independent verifiers, each from Debian. */
 import { access, rm, writeFile } from 'node:fs/promises';
+import { hasForeignCrds } from '../apiserver/setup/foreign-crds.ts';
+import { goAtHand } from '../apiserver/setup/go.ts';
+import { cacheRoot, findApiServerPrograms } from '../apiserver/setup/programs.ts';
 import { mustRun, runProcess } from '../support/processes.ts';
 
 interface Requirement {
@@ -20,6 +23,15 @@ export const requirements: readonly Requirement[] = [
   { debianPackage: 'opendkim-tools', purpose: "OpenDKIM's command line" },
 ];
 
+/** Where something must be built or brought from Go modules and no Go is new enough for it. */
+const pip: Requirement = { debianPackage: 'python3-pip', purpose: 'brings Go, which builds kube-apiserver' };
+
+async function wanted(): Promise<readonly Requirement[]> {
+  const isComplete = (await findApiServerPrograms()) !== undefined && (await hasForeignCrds());
+  const needsGo = !isComplete && (await goAtHand({ cacheFolder: cacheRoot() })) === undefined;
+  return needsGo ? [...requirements, pip] : requirements;
+}
+
 const aptTimeoutMs = 10 * 60_000;
 /** apt and dpkg wait this long for another that holds their locks. */
 const lockSeconds = 180;
@@ -29,14 +41,15 @@ const startPolicyFile = '/usr/sbin/policy-rc.d';
 
 /** Installs what is missing where it may, else says what to run. Returns the packages that are still missing. */
 export async function setUpPackages(say: (line: string) => void): Promise<readonly string[]> {
+  const all = await wanted();
   if (!(await exists('/usr/bin/dpkg-query'))) {
-    const names = requirements.map(({ debianPackage }) => debianPackage);
+    const names = all.map(({ debianPackage }) => debianPackage);
     say(`set-up: no Debian here; tests that talk to real peers need what these packages hold: ${names.join(' ')}`);
     return names;
   }
-  const missing = await missingPackages();
+  const missing = await missingPackages(all);
   if (missing.length === 0) {
-    say(`set-up: all ${requirements.length} Debian packages are here`);
+    say(`set-up: all ${all.length} Debian packages are here`);
     return [];
   }
   for (const { debianPackage, purpose } of missing) say(`set-up: missing ${debianPackage} (${purpose})`);
@@ -51,11 +64,11 @@ export async function setUpPackages(say: (line: string) => void): Promise<readon
     // The tests that need nothing of it can still say something.
     say(`set-up: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return (await missingPackages()).map(({ debianPackage }) => debianPackage);
+  return (await missingPackages(all)).map(({ debianPackage }) => debianPackage);
 }
 
-async function missingPackages(): Promise<readonly Requirement[]> {
-  const names = requirements.map(({ debianPackage }) => debianPackage);
+async function missingPackages(all: readonly Requirement[]): Promise<readonly Requirement[]> {
+  const names = all.map(({ debianPackage }) => debianPackage);
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders.
   const format = '${Package} ${db:Status-Status}\\n';
   // dpkg-query fails when it does not know one of them, and still prints the others.
@@ -66,7 +79,7 @@ async function missingPackages(): Promise<readonly Requirement[]> {
       .filter(line => line.endsWith(' installed'))
       .map(line => line.split(' ')[0]),
   );
-  return requirements.filter(({ debianPackage }) => !installed.has(debianPackage));
+  return all.filter(({ debianPackage }) => !installed.has(debianPackage));
 }
 
 async function install(names: readonly string[], say: (line: string) => void): Promise<void> {

@@ -55,9 +55,13 @@ export async function foreignCrdFiles(): Promise<readonly string[]> {
   return sources.flatMap(({ files }) => files.map(file => join(folder, file)));
 }
 
+export async function hasForeignCrds(): Promise<boolean> {
+  return await exists(cachedFolder());
+}
+
 export async function setUpForeignCrds(say: (line: string) => void): Promise<void> {
+  if (await hasForeignCrds()) return;
   const folder = cachedFolder();
-  if (await exists(folder)) return;
   say('set-up: fetching the CRDs of cert-manager, prometheus-operator and external-dns from their Go modules');
   const go = await findGo({ cacheFolder: cacheRoot(), say });
   const building = `${folder}.${process.pid}`;

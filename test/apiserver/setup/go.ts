@@ -2,7 +2,6 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mustRun, runProcess } from '../../support/processes.ts';
-import { exists } from './exists.ts';
 
 /** What the go.mod files here ask for. */
 const oldest = { major: 1, minor: 26 };
@@ -16,13 +15,31 @@ interface Search {
 }
 
 /** The command to run. */
-export async function findGo({ cacheFolder, say, places = ['go', '/usr/local/go/bin/go'] }: Search): Promise<string> {
-  for (const command of places) if (await isNewEnough(command)) return command;
-  const folder = join(cacheFolder, 'go-1.26.6');
-  const command = join(folder, 'go', 'bin', 'go');
-  if (!(await exists(command))) await install(folder, say);
+export async function findGo({ say, ...search }: Search): Promise<string> {
+  const found = await goAtHand(search);
+  if (found !== undefined) return found;
+  const folder = folderIn(search.cacheFolder);
+  await install(folder, say);
+  const command = commandIn(folder);
   if (await isNewEnough(command)) return command;
   throw new Error(`needs Go ${oldest.major}.${oldest.minor} or later on the PATH to build kube-apiserver`);
+}
+
+/** Undefined: one would have to be brought, by python3-pip. */
+export async function goAtHand({
+  cacheFolder,
+  places = ['go', '/usr/local/go/bin/go'],
+}: Omit<Search, 'say'>): Promise<string | undefined> {
+  for (const command of [...places, commandIn(folderIn(cacheFolder))]) if (await isNewEnough(command)) return command;
+  return undefined;
+}
+
+function folderIn(cacheFolder: string): string {
+  return join(cacheFolder, 'go-1.26.6');
+}
+
+function commandIn(folder: string): string {
+  return join(folder, 'go', 'bin', 'go');
 }
 
 async function isNewEnough(command: string): Promise<boolean> {

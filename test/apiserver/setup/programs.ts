@@ -34,6 +34,7 @@ const builds: readonly Build[] = [
 
 const here = new URL('.', import.meta.url).pathname;
 const buildLimitMs = 30 * 60_000;
+const sayEveryMs = 30_000;
 
 /** Undefined: not built yet. For a test, which must not build for minutes: `npm test` and setup/main.ts do. */
 export async function findApiServerPrograms(): Promise<ApiServerPrograms | undefined> {
@@ -76,12 +77,18 @@ async function runBuild({ go, folder, build: { program, module, package: name },
   say(`set-up: building ${program} from its Go module (minutes, once)`);
   const startedMs = performance.now();
   const flags = ['-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${await versionFlags()}`];
-  await mustRun(go, ['build', ...flags, '-o', join(folder, program), name], {
-    cwd: join(here, module),
-    env: { CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off' },
-    timeoutMs: buildLimitMs,
-  });
-  say(`set-up: built ${program} in ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
+  const seconds = (): string => ((performance.now() - startedMs) / 1000).toFixed(0);
+  const progress = setInterval(() => say(`set-up: still building ${program}, ${seconds()} s`), sayEveryMs);
+  try {
+    await mustRun(go, ['build', ...flags, '-o', join(folder, program), name], {
+      cwd: join(here, module),
+      env: { CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off' },
+      timeoutMs: buildLimitMs,
+    });
+  } finally {
+    clearInterval(progress);
+  }
+  say(`set-up: built ${program} in ${seconds()} s`);
 }
 
 /** Without these the server calls itself v0.0.0-master, and Helm's kubeVersion checks refuse it. */
