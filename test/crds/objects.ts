@@ -43,6 +43,8 @@ const smartHost = { host: 'smtp.example.net', port: 587 };
 const credentials = { credentialsSecretRef: { name: 'provider' } };
 const withSmartHost = (fields: Fields): unknown =>
   mailRelay({ route: { type: 'SmartHost', smartHost: { ...smartHost, ...fields } } });
+const policyWithSmartHost = (fields: Fields): unknown =>
+  domainPolicy({ route: { type: 'SmartHost', smartHost: { ...smartHost, ...fields } } });
 const redis = { type: 'Single', addresses: ['redis.data:6379'], durability: 'Fsync' };
 const withRedis = (fields: Fields): unknown => mailRelay({ queue: { type: 'Redis', redis: { ...redis, ...fields } } });
 const withVolume = (fields: Fields): unknown =>
@@ -651,6 +653,44 @@ export const refusedObjects: readonly RefusedCase[] = [
       ],
     }),
     faults: ['spec.template.topologySpreadConstraints[1]: must be unique'],
+  },
+  {
+    name: 'PROXY headers from everybody',
+    object: withListeners({ ...smtp, proxyProtocol: { from: ['0.0.0.0/0'] } }),
+    faults: ['spec.listeners[0].proxyProtocol.from[0]: must be a network'],
+  },
+  {
+    name: 'an SPF record for everybody',
+    object: domainPolicy({ dns: { spf: { addresses: ['::/0'] } } }),
+    faults: ['spec.dns.spf.addresses[0]: must be a network'],
+  },
+  {
+    name: 'reports to a local part of 65 characters',
+    object: domainPolicy({ dns: { dmarc: { reportTo: `${'a'.repeat(65)}@example.com` } } }),
+    faults: ['spec.dns.dmarc.reportTo: must have at most 64 characters'],
+  },
+  {
+    name: "a policy's credentials over TLS that may be missing",
+    object: policyWithSmartHost({ ...credentials, tls: 'Opportunistic' }),
+    faults: ['spec.route.smartHost: tls must be Required or Verified where credentialsSecretRef'],
+  },
+  {
+    name: "a policy's SMTPS that may be missing",
+    object: policyWithSmartHost({ protocol: 'SMTPS', tls: 'Disabled' }),
+    faults: ['spec.route.smartHost: tls must be Required or Verified where protocol'],
+  },
+  {
+    name: 'an annotation whose key is no name',
+    object: withTemplate({ annotations: { 'a b': 'c' } }),
+    faults: ['spec.template.annotations: each key must be a name'],
+  },
+  {
+    name: 'requests of too little',
+    object: withTemplate({ resources: { requests: { cpu: '9m', memory: '63Mi' } } }),
+    faults: [
+      'spec.template.resources.requests.cpu: must be CPUs of 10m to 256',
+      'spec.template.resources.requests.memory: must be a size of 64Mi to 4Ti',
+    ],
   },
   {
     name: 'another type of queue',
