@@ -66,7 +66,7 @@ function viewOf<T extends KubeObject>(
     addIndex(valuesOf) {
       const indexes = all.map(reflector => reflector.addIndex(valuesOf));
       const [only] = indexes;
-      if (indexes.length === 1 && only !== undefined) return only;
+      if (indexes.length === 1 && only !== undefined) return { get: value => only.get(value) };
       return { get: value => indexes.flatMap(index => index.get(value)) };
     },
     async run(signal) {
