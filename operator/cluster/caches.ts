@@ -54,6 +54,9 @@ export interface Caches {
   run(signal: AbortSignal): Promise<void>;
 }
 
+/** Pages of all kinds are read at once at the start: with 500 objects in each, the operator of a large cluster grew by 40 MiB for good. */
+const pageSize = 100;
+
 const managedSelector = `app.kubernetes.io/managed-by=${fieldManager}`;
 /** Pods and claims have only the labels of their workload's selector (labels.ts). */
 const relayPodSelector = 'app.kubernetes.io/name=postroad,app.kubernetes.io/component=relay';
@@ -64,7 +67,7 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
     for (const handler of handlers) handler(change);
   };
   const confined = <T extends KubeObject>(options: Partial<ViewOptions<T>> & { resource: Resource }): View<T> =>
-    createView<T>({ ...parts, namespaces: relayNamespaces, ...options });
+    createView<T>({ ...parts, pageSize, namespaces: relayNamespaces, ...options });
   const everywhere = { namespaces: undefined };
 
   const relays = confined<MailRelay>({ resource: mailRelays, transform: wholeObject });

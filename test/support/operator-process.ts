@@ -11,6 +11,8 @@ export interface OperatorProcess extends AsyncDisposable {
   /** The value of one series; undefined: there is none. */
   metric(series: string): Promise<number | undefined>;
   whenReady(limitMs?: number): Promise<void>;
+  /** SIGSTOP and SIGCONT: the machine stands still, and goes on. */
+  signal(signal: NodeJS.Signals): void;
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
@@ -19,18 +21,20 @@ export interface OperatorProcessOptions {
   readonly flags?: readonly string[];
   /** POD_NAME. */
   readonly name?: string;
+  /** The operator's own main, unless a test composes its own. */
+  readonly program?: string;
 }
 
 const root = new URL('../..', import.meta.url).pathname;
 
 /** Resolves when its HTTP side answers; it is ready later. */
 export async function startOperatorProcess(options: OperatorProcessOptions): Promise<OperatorProcess> {
-  const { kubeconfigFile, flags = [], name = 'postroad-operator-0' } = options;
+  const { kubeconfigFile, flags = [], name = 'postroad-operator-0', program = 'operator/main.ts' } = options;
   const log: Readonly<Record<string, unknown>>[] = [];
   const owned = startProcess(
     process.execPath,
     [
-      ...[join(root, 'operator/main.ts'), '--kubeconfig', kubeconfigFile, '--http', '127.0.0.1:0'],
+      ...[join(root, program), '--kubeconfig', kubeconfigFile, '--http', '127.0.0.1:0'],
       ...['--image', 'postroad:test', ...flags],
     ],
     { env: { POD_NAME: name, POD_NAMESPACE: 'mail' }, onLine: line => log.push(JSON.parse(line)) },
@@ -67,6 +71,7 @@ export async function startOperatorProcess(options: OperatorProcessOptions): Pro
     async whenReady(limitMs = 30_000) {
       await waitUntil('the operator to be ready', async () => (await get('/readyz')).status === 200, { limitMs });
     },
+    signal: signal => void owned.child.kill(signal),
     stop: (signal = 'SIGTERM') => owned.stop(signal, 30_000),
     async [Symbol.asyncDispose]() {
       await owned.stop('SIGKILL');
