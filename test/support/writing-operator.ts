@@ -1,4 +1,7 @@
-/** An operator whose controller writes all the time, and says by its user agent which one wrote. */
+/**
+ * An operator whose controller writes all the time, whatever its signal says: only the lease can stop it. Its user agent says which one
+ * wrote.
+ */
 import type { Controller, ControllerDeps } from '../../operator/controller.ts';
 import { kubeconfigConnection } from '../../operator/kube/kubeconfig.ts';
 import { createWorkQueue } from '../../operator/kube/workqueue.ts';
@@ -11,6 +14,7 @@ const name = process.env['POD_NAME'] ?? '';
 const options = parseOptions(process.argv.slice(2), 'mail');
 const log = createLog('info');
 
+const { signal: never } = new AbortController();
 const resource = { apiVersion: 'v1', kind: 'ConfigMap', plural: 'configmaps', isNamespaced: true };
 
 function writer({ clock, random, metrics, apply, events, cluster }: ControllerDeps): Controller {
@@ -21,15 +25,15 @@ function writer({ clock, random, metrics, apply, events, cluster }: ControllerDe
     onChange(change) {
       if (change.about === 'Relay') queue.add(change.key, change.isInitial ? 'backlog' : 'fresh');
     },
-    async reconcile(key, signal) {
+    async reconcile(key) {
       const relay = cluster.relay(key);
       if (relay === undefined) return undefined;
       count += 1;
-      const metadata = { name: 'written', namespace: 'mail' };
+      const metadata = { name: relay.metadata.name, namespace: 'mail' };
       const wanted = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { by: `${name} ${count}` } };
-      await apply.apply({ resource, wanted, live: undefined, signal });
+      await apply.apply({ resource, wanted, live: undefined, signal: never });
       events.record(relay, { type: 'Normal', reason: 'Written', action: 'Apply', note: `by ${name}` });
-      return { requeueAfterMs: 20 };
+      return { requeueAfterMs: 200 };
     },
   };
 }
