@@ -1,25 +1,59 @@
 /** Writes the pages of docs/reference that come from code, so that no page can name a metric or reason that is not there. */
 import { writeFile } from 'node:fs/promises';
+import { operatorMetrics } from '../operator/metric-definitions.ts';
+import { usage } from '../operator/options.ts';
 import { deferReasons, failReasons } from '../relay/deliver/outcome.ts';
 import { definitions } from '../relay/metrics.ts';
 import { rejectReasons } from '../relay/policy/decision.ts';
 
 export function renderMetrics(): string {
-  const rows = Object.entries(definitions).map(([name, definition]) => {
-    const labels = 'labels' in definition ? Object.keys(definition.labels).join(', ') : '';
-    return `| \`${name}\` | ${definition.type} | ${labels} | ${definition.help} | ${definition.rise} |`;
-  });
   return `# Metrics of the relay
 
 Generated from relay/metrics.ts by \`npm run generate\`. Zeros are there from the start; no label holds an address or an open set of domains.
 
-| metric | type | labels | what it counts | what a rise means |
-| --- | --- | --- | --- | --- |
-${rows.join('\n')}
+${metricTable(definitions)}
 
 Conservation: \`postroad_queue_accepted_recipients_total\` = delivered + failed + discarded + the sum of \`postroad_queue_recipients\`. All of them come from one
 snapshot of the queue at each scrape, and survive restarts: alert on any difference.
 `;
+}
+
+export function renderOperator(): string {
+  return `# The operator's process
+
+Generated from operator/options.ts and operator/metric-definitions.ts by \`npm run generate\`.
+
+\`\`\`text
+${usage}
+\`\`\`
+
+Environment: \`POD_NAME\` and \`POD_NAMESPACE\` (who leads, and where the lease is), \`KUBERNETES_SERVICE_HOST\` and \`KUBERNETES_SERVICE_PORT\` (of every pod).
+It ends with 0 when it was stopped by SIGTERM or SIGINT, with 1 when it could not go on (the log says why), with 2 when its options are wrong.
+
+\`/healthz\` fails when a reconciliation has not come to its end for 15 minutes, or when nothing answers at all. \`/readyz\` fails until everything that the cluster holds
+has been read; a process that does not lead is ready as well. \`/metrics\`:
+
+${metricTable(operatorMetrics)}
+`;
+}
+
+interface Metric {
+  readonly type: string;
+  readonly help: string;
+  readonly rise: string;
+  readonly labels?: Readonly<Record<string, unknown>>;
+}
+
+function metricTable(metrics: Readonly<Record<string, Metric>>): string {
+  const rows = Object.entries(metrics).map(
+    ([name, { type, labels = {}, help, rise }]) =>
+      `| \`${name}\` | ${type} | ${Object.keys(labels).join(', ')} | ${help} | ${rise} |`,
+  );
+  return [
+    '| metric | type | labels | what it counts | what a rise means |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 export function renderReasons(): string {
@@ -45,7 +79,11 @@ function sections(reasons: Readonly<Record<string, string>>): string {
 }
 
 /** Every generated page by its path from here. */
-export const pages = { 'reference/metrics.md': renderMetrics, 'reference/reasons.md': renderReasons } as const;
+export const pages = {
+  'reference/metrics.md': renderMetrics,
+  'reference/operator.md': renderOperator,
+  'reference/reasons.md': renderReasons,
+} as const;
 
 if (import.meta.main) {
   for (const [path, render] of Object.entries(pages)) await writeFile(new URL(path, import.meta.url), render());
