@@ -41,6 +41,8 @@ export interface ControllerDeps {
 export interface Controller {
   readonly queue: WorkQueue;
   readonly reconcile: Reconcile;
+  /** What it does beside the queue, until the signal is aborted. */
+  readonly beside?: (signal: AbortSignal) => Promise<void>;
   /** Adds the keys that the change concerns to the queue, and no more: it runs on the loop that reads the watch. */
   onChange(change: ClusterChange): void;
 }

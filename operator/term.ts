@@ -10,6 +10,7 @@ import { RelayStates } from './cluster/relay-states.ts';
 import type { Controller, ControllerDeps, ControllerOptions } from './controller.ts';
 import { createApplier } from './kube/apply.ts';
 import type { KubeClient } from './kube/client.ts';
+import { linkedSignal } from './kube/deadline.ts';
 import { createEventRecorder } from './kube/events.ts';
 import { fieldManager, handoverFieldManager } from './labels.ts';
 import type { OperatorMetricSink } from './metric-definitions.ts';
@@ -93,8 +94,7 @@ export function createTerm(parts: TermParts): Term {
       const said = events.run(saying.signal);
       try {
         caches.replay(onChange);
-        const work = { concurrency: parts.workers, signal };
-        await Promise.all(controllers.map(({ queue, reconcile }) => queue.run(reconcile, work)));
+        await workTogether(controllers, parts.workers, signal);
       } finally {
         silence();
         // What the last pass had to say is said before the lease is given back.
@@ -103,6 +103,26 @@ export function createTerm(parts: TermParts): Term {
       }
     },
   };
+}
+
+/** When a part fails, the others are told to end, and are waited for: nothing may go on once the lease is given back. */
+async function workTogether(controllers: readonly Controller[], workers: number, signal: AbortSignal): Promise<void> {
+  using together = linkedSignal(signal);
+  const options = { concurrency: workers, signal: together.signal };
+  const parts = controllers.flatMap(({ queue, reconcile, beside }) => [
+    queue.run(reconcile, options),
+    ...(beside === undefined ? [] : [beside(together.signal)]),
+  ]);
+  const ends = await Promise.allSettled(
+    parts.map(async part => {
+      try {
+        await part;
+      } finally {
+        together.abort(new Error('another part of the term has ended'));
+      }
+    }),
+  );
+  for (const end of ends) if (end.status === 'rejected' && !signal.aborted) throw end.reason;
 }
 
 /** An Event is a write as well. */
