@@ -1,9 +1,11 @@
-/** Keys with a time, told when it has come: a binary heap and one sleeper. */
+/** Keys with a time, told when it has come, those of the same instant in the order in which they were added: a binary heap and one sleeper. */
 import type { Clock } from '../../relay/clock.ts';
 
 interface Entry {
   readonly key: string;
   readonly dueTimeMs: number;
+  /** Of its adding: a heap alone keeps no order among equals. */
+  readonly sequence: number;
 }
 
 export class DelayedKeys {
@@ -13,6 +15,7 @@ export class DelayedKeys {
   readonly #due = new Map<string, Entry>();
   /** May hold entries that were replaced or deleted: they are passed over when they come up. */
   readonly #heap: Entry[] = [];
+  #added = 0;
   #sleeper: { readonly untilMs: number; readonly controller: AbortController } | undefined;
 
   /** `onTick` is called now and then while it runs, whether a key is due or not. */
@@ -39,7 +42,7 @@ export class DelayedKeys {
   add(key: string, dueTimeMs: number): void {
     const known = this.#due.get(key);
     if (known !== undefined && known.dueTimeMs <= dueTimeMs) return;
-    const entry = { key, dueTimeMs };
+    const entry = { key, dueTimeMs, sequence: ++this.#added };
     this.#due.set(key, entry);
     this.#push(entry);
     this.#compact();
@@ -90,7 +93,7 @@ export class DelayedKeys {
     while (at > 0) {
       const parentAt = (at - 1) >> 1;
       const parent = heap[parentAt];
-      if (parent === undefined || parent.dueTimeMs <= entry.dueTimeMs) break;
+      if (parent === undefined || !isSooner(entry, parent)) break;
       heap[at] = parent;
       at = parentAt;
     }
@@ -104,9 +107,9 @@ export class DelayedKeys {
     let at = 0;
     for (;;) {
       const left = 2 * at + 1;
-      const childAt = dueTimeOf(heap[left + 1]) < dueTimeOf(heap[left]) ? left + 1 : left;
+      const childAt = isSooner(heap[left + 1], heap[left]) ? left + 1 : left;
       const child = heap[childAt];
-      if (child === undefined || child.dueTimeMs >= last.dueTimeMs) break;
+      if (child === undefined || !isSooner(child, last)) break;
       heap[at] = child;
       at = childAt;
     }
@@ -116,6 +119,7 @@ export class DelayedKeys {
 
 const longestSleepMs = 15_000;
 
-function dueTimeOf(entry: Entry | undefined): number {
-  return entry?.dueTimeMs ?? Number.POSITIVE_INFINITY;
+function isSooner(one: Entry | undefined, other: Entry | undefined): boolean {
+  if (one === undefined || other === undefined) return one !== undefined;
+  return one.dueTimeMs < other.dueTimeMs || (one.dueTimeMs === other.dueTimeMs && one.sequence < other.sequence);
 }

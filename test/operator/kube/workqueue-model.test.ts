@@ -63,27 +63,39 @@ class Model {
     this.#start();
   }
 
+  /** All that is due at one instant is ready, in the order in which it was put off, before anything of it is taken. */
   advance(ms: number): void {
     const untilMs = this.nowMs + ms;
     for (;;) {
-      const next = [...this.delayed].sort(([, a], [, b]) => a - b)[0];
-      if (next === undefined || next[1] > untilMs) break;
-      this.nowMs = Math.max(this.nowMs, next[1]);
-      this.delayed.delete(next[0]);
-      this.#makeReady(next[0]);
+      const dueTimeMs = Math.min(...this.delayed.values());
+      if (dueTimeMs > untilMs) break;
+      this.nowMs = Math.max(this.nowMs, dueTimeMs);
+      const due = [...this.delayed].filter(([, each]) => each === dueTimeMs);
+      for (const [key] of due) {
+        this.delayed.delete(key);
+        this.#setReady(key);
+      }
+      this.#start();
     }
     this.nowMs = untilMs;
   }
 
   #delay(key: string, dueTimeMs: number): void {
     const known = this.delayed.get(key);
-    if (known === undefined || dueTimeMs < known) this.delayed.set(key, dueTimeMs);
+    if (known !== undefined && known <= dueTimeMs) return;
+    // Not in its former place: a Map keeps the order in which keys first came.
+    this.delayed.delete(key);
+    this.delayed.set(key, dueTimeMs);
   }
 
   #makeReady(key: string): void {
+    this.#setReady(key);
+    this.#start();
+  }
+
+  #setReady(key: string): void {
     if (this.running.has(key)) this.#dirty.add(key);
     else if (!this.#isReady(key)) this.#ready.push({ key, priority: this.#priorities.get(key) ?? 'fresh' });
-    this.#start();
   }
 
   #start(): void {
@@ -113,8 +125,8 @@ type Step =
   | { readonly do: 'advance'; readonly ms: number };
 
 const keys = fc.constantFrom('a', 'b', 'c', 'd', 'e');
-/** No two of them add up to another, so that the order of what comes due is never a matter of chance. */
-const delays = fc.integer({ min: 1, max: 500 }).map(n => n * 7 + 0.125);
+/** Few different ones, back-off times among them, so that keys often fall due at the same instant. */
+const delays = fc.integer({ min: 1, max: 20 }).map(n => n * 250);
 const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('add' as const), key: keys, priority: fc.constantFrom<Priority>('fresh', 'backlog') }),
   fc.record({ do: fc.constant('addAfter' as const), key: keys, delayMs: delays }),
@@ -123,7 +135,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     nth: fc.nat(3),
     again: fc.oneof(fc.constant(undefined), fc.constant('fail' as const), delays),
   }),
-  fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 0, max: 5000 }) }),
+  fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 0, max: 20 }).map(n => n * 250) }),
 );
 
 async function agree(concurrency: number, script: readonly Step[], breakIt = false): Promise<void> {
@@ -180,11 +192,12 @@ async function agree(concurrency: number, script: readonly Step[], breakIt = fal
 
 const scripts = fc.array(steps, { minLength: 5, maxLength: 40 });
 
-test('random scripts leave the queue as the model says, step by step', async () => {
+test('random scripts leave the queue as the model says, step by step', async t => {
+  const seed = Date.now();
+  t.diagnostic(`seed ${seed}`);
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 3 }), scripts, (concurrency, script) => agree(concurrency, script)),
-    // Pinned: under some seeds two keys fall due at the same instant, where the model does not say which goes first.
-    { numRuns: 300, seed: 1 },
+    { numRuns: 300, seed },
   );
 });
 
