@@ -51,3 +51,22 @@ const writing = new Set(['create', 'update', 'patch', 'delete', 'deletecollectio
 export function isWrite({ verb }: AuditedRequest): boolean {
   return writing.has(verb);
 }
+
+export interface AuditFilter {
+  readonly user?: string;
+  readonly userAgent?: string;
+  readonly verbs?: readonly string[];
+  /** As in AuditedRequest. */
+  readonly resource?: string;
+  readonly name?: string;
+  /** Only what was answered so: `403`, say. */
+  readonly code?: number;
+}
+
+export function audited(all: readonly AuditedRequest[], { verbs, ...wanted }: AuditFilter): AuditedRequest[] {
+  return all.filter(
+    request =>
+      (verbs === undefined || verbs.includes(request.verb)) &&
+      Object.entries(wanted).every(([field, value]) => request[field as keyof AuditedRequest] === value),
+  );
+}

@@ -29,6 +29,8 @@ const troubles: fc.Arbitrary<Trouble> = fc.record({
 });
 
 const stepMs = 97;
+/** 100 s of the clock: more than any request or wait in here takes. */
+const mostStopSteps = 2000;
 
 /** Two that lead at one time; undefined: there never were two, and there is one at the end. */
 async function run(script: readonly Trouble[], wrapUptime?: (uptime: Uptime) => Uptime): Promise<string | undefined> {
@@ -58,7 +60,8 @@ async function run(script: readonly Trouble[], wrapUptime?: (uptime: Uptime) => 
   if (!operators.some(({ elector }) => elector.isLeading)) fault ??= 'nobody leads though nothing is wrong any more';
   let stopped = 0;
   const stopping = operators.map(operator => operator.stop().finally(() => stopped++));
-  while (stopped < 2) await base.advance(50);
+  for (let steps = 0; stopped < 2 && steps < mostStopSteps; steps += 1) await base.advance(50);
+  if (stopped < 2) return `${2 - stopped} of two did not stop in time`;
   await Promise.all(stopping);
   return fault;
 }
