@@ -60,7 +60,7 @@ export function relayConfigOf(observed: ObservedRelay): Omit<RelayConfigInput, '
       trustedNetworks: [...clients.trustedNetworks],
     },
     route: routeOf(relay.spec.route, namespace, files),
-    policies: observed.policies.map(policy => policyOf(policy, observed)).sort(byName),
+    policies: policyConfigsOf(observed),
     nameservers: [...dns.nameservers],
     retry,
     limits: {
@@ -71,6 +71,11 @@ export function relayConfigOf(observed: ObservedRelay): Omit<RelayConfigInput, '
     },
     delivery,
   };
+}
+
+/** In the order of their names. */
+export function policyConfigsOf(observed: Pick<ObservedRelay, 'policies' | 'namespaces' | 'files'>): PolicyInput[] {
+  return observed.policies.map(policy => policyOf(policy, observed)).sort(byName);
 }
 
 export function offersTls({ spec: { listeners } }: MailRelay): boolean {
@@ -94,9 +99,12 @@ function listenerOf(
   };
 }
 
-type PolicyInput = NonNullable<RelayConfigInput['policies']>[number];
+export type PolicyInput = NonNullable<RelayConfigInput['policies']>[number];
 
-function policyOf({ policy, keys }: ObservedPolicy, { namespaces, files }: ObservedRelay): PolicyInput {
+function policyOf(
+  { policy, keys }: ObservedPolicy,
+  { namespaces, files }: Pick<ObservedRelay, 'namespaces' | 'files'>,
+): PolicyInput {
   const { metadata, spec } = policy;
   return {
     namespace: metadata.namespace,

@@ -1,18 +1,16 @@
 /** RelayConfig and the files it names, from what was observed; or why there is none. */
 import { createHmac } from 'node:crypto';
-import {
-  ConfigError,
-  type PolicyConfig,
-  parseConfig,
-  type RelayConfig,
-  type RelayConfigInput,
-} from '../../../relay/config.ts';
+import { ConfigError, parseConfig, type RelayConfigInput } from '../../../relay/config.ts';
+import type { PolicyParts } from '../../cluster/relay-states.ts';
 import type { SecretData } from '../../credentials.ts';
-import { offersTls, relayConfigOf, type SecretFiles } from './config.ts';
+import { offersTls, type PolicyInput, policyConfigsOf, relayConfigOf, type SecretFiles } from './config.ts';
 import { collectFiles, type FileCollector, type Files, filesFolder, placeFiles } from './files.ts';
 import type { AttachedPolicy, Existing, RelayInput } from './input.ts';
 
-export type Configuration =
+export type Configuration = {
+  /** Each attached policy's part of what should run, whether the whole can or not: a change of one is none of another. */
+  readonly parts: PolicyParts;
+} & (
   | {
       readonly kind: 'Made';
       readonly revision: string;
@@ -22,7 +20,8 @@ export type Configuration =
     }
   /** Something that other conditions tell: what is there stays. */
   | { readonly kind: 'Blocked' }
-  | { readonly kind: 'TooLarge'; readonly message: string };
+  | { readonly kind: 'TooLarge'; readonly message: string }
+);
 
 /** A ConfigMap holds 1 MiB. */
 const mostConfigBytes = 1_000_000;
@@ -30,11 +29,13 @@ const anyAddress = '::';
 
 export function configurationOf(input: RelayInput, httpPort: number): Configuration {
   const { relay, certificate, existing, material } = input;
-  if (input.blocked || (offersTls(relay) && certificate === undefined)) return { kind: 'Blocked' };
   const collector = collectFiles(material.revisionKey);
+  const policies = input.policies.filter(({ complete }) => complete);
+  if (input.blocked || (offersTls(relay) && certificate === undefined))
+    return { kind: 'Blocked', parts: blockedParts(input, policies, collector) };
   const rendered = relayConfigOf({
     relay,
-    policies: input.policies.filter(({ complete }) => complete),
+    policies,
     namespaces: input.namespaces,
     files: secretFiles(input, collector),
     bind: { address: anyAddress, httpAddress: anyAddress, httpPort },
@@ -43,6 +44,7 @@ export function configurationOf(input: RelayInput, httpPort: number): Configurat
   const config = { ...rendered, policies: [...(rendered.policies ?? []), ...carried.policies].sort(byName) };
   const canonical = stableJson(config);
   const revision = createHmac('sha256', material.revisionKey).update(canonical).digest('hex').slice(0, 16);
+  const parts = partsOf(config.policies, material.revisionKey);
   const text = textOf({ revision, ...config });
   const wanted = new Map([...collector.files, ...carried.files]);
   const shards = placeFiles({ wanted, existing: existing.fileShards, keepOld: !allRun(existing, revision) });
@@ -50,8 +52,29 @@ export function configurationOf(input: RelayInput, httpPort: number): Configurat
     return {
       kind: 'TooLarge',
       message: `the configuration of ${config.policies.length} policies does not fit: spread them over several MailRelays`,
+      parts,
     };
-  return { kind: 'Made', revision, text, shards };
+  return { kind: 'Made', revision, text, shards, parts };
+}
+
+/** What policies would have: one that was not changed still counts as running. */
+function blockedParts(input: RelayInput, policies: readonly AttachedPolicy[], collector: FileCollector): PolicyParts {
+  const { namespaces, material } = input;
+  const files = policyFiles(input, collector);
+  return partsOf(policyConfigsOf({ policies, namespaces, files }), material.revisionKey);
+}
+
+/** Keyed as file names are: what a policy refers to is in its part by the digest of its content. */
+function partsOf(policies: readonly PolicyInput[], revisionKey: string): PolicyParts {
+  return new Map(
+    policies.map(policy => {
+      const { namespace, name, dkim = [] } = policy;
+      const digest = createHmac('sha256', revisionKey).update(stableJson(policy)).digest('hex').slice(0, 16);
+      const loaded = dkim.map(({ selector }) => selector);
+      const signing = dkim.filter(({ signs }) => signs !== false).map(({ selector }) => selector);
+      return [`${namespace}/${name}`, { digest, loaded, signing }] as const;
+    }),
+  );
 }
 
 /** Pods that are going away have nothing more to report. */
@@ -59,7 +82,19 @@ export function allRun({ pods }: Pick<Existing, 'pods'>, revision: string): bool
   return pods.filter(({ terminating }) => !terminating).every(({ report }) => report?.revision === revision);
 }
 
-function secretFiles({ certificate, secrets, policies, relay }: RelayInput, { put }: FileCollector): SecretFiles {
+function secretFiles(input: RelayInput, collector: FileCollector): SecretFiles {
+  const { certificate, secrets, relay } = input;
+  const { put } = collector;
+  return {
+    ...policyFiles(input, collector),
+    certificateFile: certificate === undefined ? '' : put('tls', 'crt', Buffer.from(certificate.certificate)),
+    privateKeyFile: certificate === undefined ? '' : put('tls', 'key', Buffer.from(certificate.privateKey)),
+    usersDir: usersFile(secrets, relay, put),
+  };
+}
+
+/** Those that policies use. */
+function policyFiles({ secrets, policies }: RelayInput, { put }: FileCollector): SecretFiles {
   const keys = new Map(
     policies.flatMap(({ policy, keys: loaded }) =>
       loaded.map(({ selector, privateKeyPem }) => [`${keyOf(policy)} ${selector}`, privateKeyPem]),
@@ -68,9 +103,9 @@ function secretFiles({ certificate, secrets, policies, relay }: RelayInput, { pu
   const bytesIn = (namespace: string, name: string, key: string): Buffer =>
     found(secretIn(secrets, namespace, name).get(key), `${namespace}/${name} ${key}`);
   return {
-    certificateFile: certificate === undefined ? '' : put('tls', 'crt', Buffer.from(certificate.certificate)),
-    privateKeyFile: certificate === undefined ? '' : put('tls', 'key', Buffer.from(certificate.privateKey)),
-    usersDir: usersFile(secrets, relay, put),
+    certificateFile: '',
+    privateKeyFile: '',
+    usersDir: '',
     dkimKeyFile: (policy, selector) =>
       put('dkim', 'pem', Buffer.from(found(keys.get(`${keyOf(policy)} ${selector}`), `DKIM key ${selector}`))),
     credentialsDir: (namespace, name) =>
@@ -103,7 +138,7 @@ function found<T>(value: T | undefined, what: string): T {
 }
 
 interface Carried {
-  readonly policies: readonly PolicyConfig[];
+  readonly policies: readonly PolicyInput[];
   readonly files: Files;
 }
 
@@ -127,18 +162,20 @@ function carriedPolicies(
   return { policies, files: new Map(names.map(name => [name, available.get(name) ?? Buffer.alloc(0)])) };
 }
 
-function fileNamesOf({ dkim, route }: PolicyConfig): string[] {
+function fileNamesOf({ dkim = [], route }: PolicyInput): string[] {
   const smartHost = route?.type === 'SmartHost' ? route.smartHost : undefined;
   return [...dkim.map(({ privateKeyFile }) => privateKeyFile), smartHost?.credentialsDir, smartHost?.caFile]
     .filter(path => path !== undefined)
     .map(path => path.slice(filesFolder.length + 1));
 }
 
-/** A ConfigMap that somebody has broken is as good as none. */
-function readConfig(text: string | undefined): RelayConfig | undefined {
+/** As it was written: with defaults filled in it would be another text. A ConfigMap that somebody has broken is as good as none. */
+function readConfig(text: string | undefined): RelayConfigInput | undefined {
   if (text === undefined) return undefined;
   try {
-    return parseConfig(JSON.parse(text));
+    const written: unknown = JSON.parse(text);
+    parseConfig(written);
+    return written as RelayConfigInput;
   } catch (error) {
     if (error instanceof ConfigError || error instanceof SyntaxError) return undefined;
     throw error;

@@ -116,6 +116,41 @@ describe('a policy that lacks something', () => {
   });
 });
 
+describe('the part of a policy', () => {
+  const shop = attached();
+  const bank = attached({ domains: ['bank.example.com'] }, { name: 'bank', namespace: 'bank' });
+  const before = desiredOf(relay, { policies: [shop, bank] }).configuration.parts;
+  const digests = (desired: Desired): (string | undefined)[] =>
+    ['shop/shop', 'bank/bank'].map(name => desired.configuration.parts.get(name)?.digest);
+
+  it('names the keys that are loaded, and those that sign', () => {
+    const [first, ...others] = shop.keys;
+    assert.ok(first !== undefined);
+    const keys = [{ ...first, signs: false }, ...others];
+    const { parts } = desiredOf(relay, { policies: [{ ...shop, keys }] }).configuration;
+    assert.deepEqual(parts.get('shop/shop')?.loaded, ['prrsa2048', 'pred25519']);
+    assert.deepEqual(parts.get('shop/shop')?.signing, ['pred25519']);
+  });
+
+  it('changes with the policy and with its keys, and not with its neighbours or the relay', () => {
+    const now = [before.get('shop/shop')?.digest, before.get('bank/bank')?.digest];
+    const stricter = attached({ tls: { policy: 'Required' } });
+    const rekeyed = { ...shop, keys: shop.keys.map(key => ({ ...key, privateKeyPem: 'another' })) };
+    for (const changed of [stricter, rekeyed]) {
+      const [ofShop, ofBank] = digests(desiredOf(relay, { policies: [changed, bank] }));
+      assert.notEqual(ofShop, now[0]);
+      assert.equal(ofBank, now[1]);
+    }
+    const other = storedRelay({ hostname: 'other.example.com' });
+    assert.deepEqual(digests(desiredOf(other, { policies: [shop, bank] })), now);
+  });
+
+  it('is the same while the relay lacks something, and nothing can be made', () => {
+    const blocked = desiredOf(relay, { policies: [shop, bank], blocked: true });
+    assert.deepEqual([...blocked.configuration.parts], [...before]);
+  });
+});
+
 describe('a relay that lacks something', () => {
   const before = desiredOf(relay);
 
