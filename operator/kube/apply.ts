@@ -11,7 +11,7 @@ import type { KubeClient } from './client.ts';
 import { contentHash } from './content-hash.ts';
 import { ApiError, isConflict, isNotFound } from './errors.ts';
 import type { MetricSink } from './metrics.ts';
-import { type KubeObject, keyOf, pathOf, type Resource } from './object.ts';
+import { type KubeObject, keyOf, type ObjectName, pathOf, type Resource } from './object.ts';
 import { ownsAll } from './owned.ts';
 import { RecentWrites } from './recent-writes.ts';
 import { ownFields } from './transform.ts';
@@ -53,7 +53,20 @@ export interface Deletion {
   readonly onlyIfUnchanged?: boolean;
 }
 
+export interface Finalizing {
+  readonly resource: Resource;
+  readonly live: KubeObject;
+  readonly finalizer: string;
+  readonly signal: AbortSignal;
+}
+
 export interface Applier {
+  /** What is there under a name, for a first write: a cache of what is ours shows nothing of what others made. */
+  peek(resource: Resource, name: ObjectName, signal: AbortSignal): Promise<KubeObject | undefined>;
+  /** Puts a finalizer on an object of somebody's. 409: it has become another. @throws ApiError */
+  addFinalizer(finalizing: Finalizing): Promise<void>;
+  /** Whoever set it. 409: the object was changed since. Gone: done. @throws ApiError */
+  removeFinalizer(finalizing: Finalizing): Promise<void>;
   apply<T extends KubeObject>(write: Write<T>): Promise<Written<T>>;
   /** `wanted` has its status, and beside it no more than apiVersion, kind, name and namespace. */
   applyStatus<T extends KubeObject & { readonly status?: unknown }>(write: Write<T>): Promise<Written<T>>;
@@ -116,6 +129,45 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
   }
 
   return {
+    async peek(resource, name, signal) {
+      try {
+        return await client.request<KubeObject>({ method: 'GET', path: pathOf(resource, name), signal });
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    },
+    async addFinalizer({ resource, live, finalizer, signal }) {
+      const { name, namespace, uid } = live.metadata;
+      const metadata = { name, ...(namespace !== undefined && { namespace }), uid, finalizers: [finalizer] };
+      const { apiVersion, kind } = resource;
+      const body = { apiVersion, kind, metadata } as KubeObject;
+      await counted(kind, async () => {
+        await patch({ resource, wanted: body, live, signal }, body);
+        return { result: 'Updated' };
+      });
+    },
+    async removeFinalizer({ resource, live, finalizer, signal }) {
+      const { resourceVersion, finalizers = [] } = live.metadata;
+      // Not by apply: whoever copied the object, finalizer and all, owns the entry too, and an apply would leave it.
+      const body = { metadata: { resourceVersion, finalizers: finalizers.filter(one => one !== finalizer) } };
+      await counted(resource.kind, async () => {
+        assertMayWrite();
+        try {
+          await client.request({
+            method: 'PATCH',
+            path: pathOf(resource, live.metadata),
+            query: { fieldManager },
+            body,
+            contentType: 'application/merge-patch+json',
+            signal,
+          });
+        } catch (error) {
+          if (!isNotFound(error)) throw error;
+        }
+        return { result: 'Updated' };
+      });
+    },
     apply: write_ =>
       counted(write_.resource.kind, () => {
         const wanted = withoutStringData(write_.wanted);
