@@ -11,6 +11,8 @@ export const reasons = {
   Pending: 'Nothing was looked at yet.',
   ResolvedRefs: 'Everything that the object refers to is there.',
   SecretNotFound: 'A Secret that the object refers to is not there.',
+  SecretNotReadable:
+    'A Secret that the object refers to is in a namespace whose Secrets this operator may not read; see relayNamespaces of the chart.',
   SecretInvalid: 'A Secret that the object refers to lacks a key, or its content is not what it should be.',
   CertificateIssued: 'The listeners have a certificate.',
   CertificateNotNeeded: 'No listener offers TLS.',

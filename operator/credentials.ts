@@ -19,7 +19,7 @@ export interface SecretNeed {
 }
 
 export interface SecretProblem {
-  readonly reason: Extract<Reason, 'SecretNotFound' | 'SecretInvalid'>;
+  readonly reason: Extract<Reason, 'SecretNotFound' | 'SecretNotReadable' | 'SecretInvalid'>;
   readonly message: string;
 }
 
@@ -59,9 +59,14 @@ function need(use: SecretUse, namespace: string, name: string, path: string): Se
 }
 
 /** `undefined` where the Secret is as it should be. */
-export function secretProblem(needed: SecretNeed, data: SecretData | undefined): SecretProblem | undefined {
+export function secretProblem(
+  needed: SecretNeed,
+  data: SecretData | 'Missing' | 'Forbidden' | undefined,
+): SecretProblem | undefined {
   const where = `${needed.path}: Secret ${needed.namespace}/${needed.name}`;
-  if (data === undefined) return { reason: 'SecretNotFound', message: `${where} is not there` };
+  if (data === 'Forbidden')
+    return { reason: 'SecretNotReadable', message: `${where} is where this operator may not read Secrets` };
+  if (data === undefined || data === 'Missing') return { reason: 'SecretNotFound', message: `${where} is not there` };
   const fault = checks[needed.use](data);
   return fault === undefined ? undefined : { reason: 'SecretInvalid', message: `${where} ${fault}` };
 }
