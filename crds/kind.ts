@@ -38,8 +38,8 @@ export interface Metadata {
   readonly deletionTimestamp?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
+  readonly finalizers?: readonly string[];
 }
-
 export interface KubernetesObject<Kind extends string = string, Spec = unknown, Status = unknown> {
   readonly apiVersion: string;
   readonly kind: Kind;

@@ -37,3 +37,14 @@ export const managedKinds: readonly Resource[] = [...ownedKinds, ...Object.value
 function place(version: string, kind: string, plural: string): Resource {
   return { apiVersion: version, kind, plural, isNamespaced: true };
 }
+
+const resources = new Map(
+  [...managedKinds, pods, persistentVolumeClaims].map(one => [`${one.apiVersion} ${one.kind}`, one]),
+);
+
+/** @throws RangeError for a kind that is none of these. */
+export function resourceOf({ apiVersion, kind }: Pick<Resource, 'apiVersion' | 'kind'>): Resource {
+  const resource = resources.get(`${apiVersion} ${kind}`);
+  if (resource === undefined) throw new RangeError(`${apiVersion} ${kind} is no kind that is written here`);
+  return resource;
+}

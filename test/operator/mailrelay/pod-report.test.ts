@@ -8,9 +8,11 @@ test('the metrics of a relay say what it runs and how much it holds', async () =
   metrics.postroad_config_revision_info.set({ revision: '08902db07a35fbab' }, 1);
   metrics.postroad_queue_recipients.set({ state: 'Waiting' }, 40);
   metrics.postroad_queue_recipients.set({ state: 'Held' }, 2);
+  metrics.postroad_accept_sessions_open.set({ listener: 'smtp' }, 3);
   assert.deepEqual(podReportOf(await metrics.registry.metrics()), {
     revision: '08902db07a35fbab',
     queuedRecipients: 42,
+    openSessions: 3,
   });
 });
 

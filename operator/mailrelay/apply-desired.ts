@@ -1,0 +1,77 @@
+/** The writes of one pass, in the order of desired/desired.ts. */
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import { pods as podKind } from '../cluster/kinds.ts';
+import type { ControllerDeps } from '../controller.ts';
+import { nameOf } from '../domainpolicy/attach.ts';
+import { ApiError, isConflict, isNotFound } from '../kube/errors.ts';
+import type { KubeObject } from '../kube/object.ts';
+import type { Desired } from './desired/desired.ts';
+import type { DesiredObject } from './desired/object.ts';
+import { workloadOf } from './existing.ts';
+import type { RelayWriter } from './writer.ts';
+
+export interface Turn {
+  readonly relay: MailRelay;
+  readonly desired: Desired;
+  readonly signal: AbortSignal;
+}
+
+export interface Applied {
+  /** As it is after this pass; undefined: there is none. */
+  readonly workload: KubeObject | undefined;
+  /** What the API server would not take. What comes after it in the order was not tried: it may build on it. */
+  readonly refusal: ApiError | undefined;
+}
+
+interface Parts {
+  readonly deps: ControllerDeps;
+  readonly writer: RelayWriter;
+}
+
+/** @throws ConnectionError, and ApiError for what waiting alone can mend */
+export async function applyDesired(parts: Parts, turn: Turn): Promise<Applied> {
+  let workload: KubeObject | undefined;
+  try {
+    const { relay, desired, signal } = turn;
+    if (desired.handover !== null)
+      await parts.writer.handOver(desired.handover, workloadOf(parts.deps.cluster, relay), signal);
+    for (const object of desired.objects) {
+      const now = await applyOne(parts, turn, object);
+      if (object.kind === 'StatefulSet' || object.kind === 'Deployment') workload = now;
+    }
+    for (const reference of desired.absent) await parts.writer.remove(relay, reference, signal);
+    for (const patch of desired.patches) await patchOne(parts, turn, patch);
+    return { workload, refusal: undefined };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return { workload, refusal: error };
+  }
+}
+
+/** A relay that is being deleted gets nothing new: what is gone is gone by its owner's will. */
+async function applyOne(
+  { writer }: Parts,
+  { relay, signal }: Turn,
+  object: DesiredObject,
+): Promise<KubeObject | undefined> {
+  const onlyExisting = relay.metadata.deletionTimestamp !== undefined;
+  return await writer.own({ relay, object, signal, onlyExisting });
+}
+
+async function patchOne({ deps, writer }: Parts, { relay, signal }: Turn, patch: DesiredObject): Promise<void> {
+  const key = nameOf(relay);
+  const all = patch.kind === podKind.kind ? deps.cluster.podsOf(key) : deps.cluster.claimsOf(key);
+  const live = all.find(({ metadata }) => metadata.name === patch.metadata.name);
+  if (live === undefined) return;
+  try {
+    await writer.patch(patch, live, signal);
+  } catch (error) {
+    // Gone, or another one by this name: it will be seen, and looked at anew.
+    if (!isNotFound(error) && !isConflict(error)) throw error;
+  }
+}
+
+/** Not: a conflict, a limit, or trouble of the server's own. */
+function isRefusal(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status < 500 && ![401, 409, 429].includes(error.status);
+}

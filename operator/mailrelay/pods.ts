@@ -1,0 +1,217 @@
+/**
+ * What pods say that they run (docs/decisions/0002-how-pods-report.md), in memory alone: after a restart they are asked anew. A pod is asked while
+ * its answer would tell something new, soon at first and then ever more slowly; nothing is asked while nothing changes.
+ */
+import type { Clock } from '../../relay/clock.ts';
+import type { Log } from '../../relay/log.ts';
+import type { PodQuestion } from './ask-pod.ts';
+import { createLimit } from './limit.ts';
+import type { PodReport } from './pod-report.ts';
+
+export interface SeenPod {
+  readonly name: string;
+  readonly uid: string;
+  readonly address: string | undefined;
+  readonly ready: boolean;
+  readonly terminating: boolean;
+  /** In the Service, as far as its label says. */
+  readonly isServing: boolean;
+}
+
+export interface Heard extends PodReport {
+  /** Said after it had left its Service, and clients had had time to notice. */
+  readonly isAfterService: boolean;
+}
+
+export interface Wanted {
+  /** What pods should run; undefined while there is nothing. */
+  readonly revision: string | undefined;
+  /** Names of those whose answer would tell something new. */
+  readonly toAsk: readonly string[];
+  /** Names of those that are asked until they are empty. */
+  readonly leaving: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+export interface PodReports {
+  /** Tells who is there. Pods that are gone, or not ready, are no longer believed. */
+  see(relayKey: string, pods: readonly SeenPod[]): void;
+  heard(relayKey: string, podName: string): Heard | undefined;
+  /**
+   * It was there when this process first looked, and has not been asked in vain yet: what its relay's status says of it stands, or each new
+   * leader would take back and repeat what all statuses say.
+   */
+  isInherited(relayKey: string, podName: string): boolean;
+  /** Names of pods, also of such that are gone, whose last word was that they hold no mail and take none. */
+  emptied(relayKey: string): ReadonlySet<string>;
+  ask(relayKey: string, wanted: Wanted): void;
+  forget(relayKey: string): void;
+}
+
+export interface PodReportsOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly port: number;
+  readonly log: Log;
+  ask(question: PodQuestion): Promise<PodReport | undefined>;
+  /** Something that the relay's next pass should know. */
+  touchRelay(key: string): void;
+}
+
+interface PodRecord {
+  pod: SeenPod;
+  heard: Heard | undefined;
+  outOfServiceTimeMs: number | undefined;
+  isInherited: boolean;
+  asking: { readonly purpose: string; readonly stop: AbortController } | undefined;
+}
+
+/** kubelet and the node stand in between: the first answers come within a moment of the nudge, or after a start. */
+const firstWaitsMs = [50, 100, 200, 400, 800, 1600, 3000, 5000, 10_000, 20_000, 30_000] as const;
+const longestWaitMs = 60_000;
+const whileLeavingMs = 3000;
+/** For endpoints to reach every node, and for a client that is about to connect. */
+const afterServiceMs = 2000;
+/** Pods that answer must not wait behind those that do not. */
+const promptAttempts = 6;
+const mostPromptQuestions = 128;
+const mostLateQuestions = 32;
+/** Of pods that are gone. A relay has at most as many volumes. */
+const mostGone = 64;
+
+export function createPodReports(options: PodReportsOptions): PodReports {
+  const { clock, random, port, log } = options;
+  const relays = new Map<string, Map<string, PodRecord>>();
+  const limits = { prompt: createLimit(mostPromptQuestions), late: createLimit(mostLateQuestions) };
+
+  function recordsOf(relayKey: string): Map<string, PodRecord> {
+    const known = relays.get(relayKey) ?? new Map<string, PodRecord>();
+    relays.set(relayKey, known);
+    return known;
+  }
+
+  function seeOne(records: Map<string, PodRecord>, pod: SeenPod, isFirst: boolean): void {
+    const before = records.get(pod.name);
+    if (before !== undefined && before.pod.uid !== pod.uid) stop(before);
+    const record =
+      before?.pod.uid === pod.uid
+        ? before
+        : { pod, heard: undefined, outOfServiceTimeMs: undefined, isInherited: isFirst, asking: undefined };
+    record.pod = pod;
+    if (pod.isServing) record.outOfServiceTimeMs = undefined;
+    else record.outOfServiceTimeMs ??= clock.now();
+    // What it said before it was restarted, or put back into service, says nothing of now.
+    if (!pod.ready && !pod.terminating) record.heard = undefined;
+    if (!pod.ready) record.isInherited = false;
+    if (pod.isServing && record.heard?.isAfterService === true)
+      record.heard = { ...record.heard, isAfterService: false };
+    records.set(pod.name, record);
+  }
+
+  /** Bounded: what is gone and empty is remembered for its volume's sake, the last so many. */
+  function dropGone(records: Map<string, PodRecord>, names: ReadonlySet<string>): void {
+    const gone = [...records].filter(([name]) => !names.has(name));
+    for (const [, record] of gone) stop(record);
+    const kept = gone.filter(([, record]) => isEmpty(record)).slice(-mostGone);
+    for (const [name] of gone) if (!kept.some(([one]) => one === name)) records.delete(name);
+  }
+
+  async function keepAsking(relayKey: string, record: PodRecord, asking: Asking): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      await clock.sleep(waitMs(attempt, asking.isLeaving) * (0.9 + 0.2 * random()), asking.signal);
+      const answer = await askOnce(asking, attempt);
+      const isNews = answer === undefined ? missed(record, attempt) : note(record, answer);
+      if (isNews) options.touchRelay(relayKey);
+      if (answer !== undefined && answer.revision === asking.revision && !asking.isLeaving) return;
+    }
+  }
+
+  async function askOnce({ address, isLeaving, signal }: Asking, attempt: number): Promise<PodReport | undefined> {
+    const limit = attempt < promptAttempts || isLeaving ? limits.prompt : limits.late;
+    const answer = await limit(() => options.ask({ address, port, signal }));
+    signal.throwIfAborted();
+    return answer;
+  }
+
+  /** True when it is news: it is no longer taken for what it was. */
+  function missed(record: PodRecord, attempt: number): boolean {
+    if (!record.isInherited || attempt < promptAttempts) return false;
+    record.isInherited = false;
+    return true;
+  }
+
+  /** True when it is news. */
+  function note(record: PodRecord, answer: PodReport): boolean {
+    const { heard: before, outOfServiceTimeMs } = record;
+    const isAfterService = outOfServiceTimeMs !== undefined && clock.now() >= outOfServiceTimeMs + afterServiceMs;
+    record.heard = { ...answer, isAfterService };
+    record.isInherited = false;
+    return before?.revision !== answer.revision || isEmpty({ heard: before }) !== isEmpty(record);
+  }
+
+  function startAsking(relayKey: string, record: PodRecord, wanted: Wanted): void {
+    const { revision } = wanted;
+    const { address, name } = record.pod;
+    const isLeaving = wanted.leaving.includes(name);
+    const purpose = [address, revision, isLeaving].join(' ');
+    if (record.asking?.purpose === purpose) return;
+    stop(record);
+    if (address === undefined) return;
+    const asking = { purpose, stop: new AbortController() };
+    record.asking = asking;
+    const signal = AbortSignal.any([wanted.signal, asking.stop.signal]);
+    const done = (): void => {
+      if (record.asking === asking) record.asking = undefined;
+    };
+    keepAsking(relayKey, record, { address, revision, isLeaving, signal }).then(done, (error: unknown) => {
+      done();
+      if (!signal.aborted) log.error({ err: error, key: relayKey }, 'a pod is no longer asked what it runs');
+    });
+  }
+
+  return {
+    see(relayKey, pods) {
+      const isFirst = !relays.has(relayKey);
+      const records = recordsOf(relayKey);
+      for (const pod of pods) seeOne(records, pod, isFirst);
+      dropGone(records, new Set(pods.map(({ name }) => name)));
+    },
+    heard: (relayKey, podName) => relays.get(relayKey)?.get(podName)?.heard,
+    isInherited: (relayKey, podName) => relays.get(relayKey)?.get(podName)?.isInherited ?? false,
+    emptied(relayKey) {
+      const records = [...(relays.get(relayKey) ?? [])];
+      return new Set(records.filter(([, record]) => isEmpty(record)).map(([name]) => name));
+    },
+    ask(relayKey, wanted) {
+      for (const [name, record] of relays.get(relayKey) ?? []) {
+        if (wanted.toAsk.includes(name)) startAsking(relayKey, record, wanted);
+        else stop(record);
+      }
+    },
+    forget(relayKey) {
+      for (const record of relays.get(relayKey)?.values() ?? []) stop(record);
+      relays.delete(relayKey);
+    },
+  };
+}
+
+interface Asking {
+  readonly address: string;
+  readonly revision: string | undefined;
+  readonly isLeaving: boolean;
+  readonly signal: AbortSignal;
+}
+
+function waitMs(attempt: number, isLeaving: boolean): number {
+  return isLeaving ? whileLeavingMs : (firstWaitsMs[attempt] ?? longestWaitMs);
+}
+
+function stop(record: PodRecord): void {
+  record.asking?.stop.abort();
+  record.asking = undefined;
+}
+
+/** Nothing in its queue, nobody there to put something in, and nobody new who would come. */
+function isEmpty({ heard }: Pick<PodRecord, 'heard'>): boolean {
+  return heard?.isAfterService === true && heard.queuedRecipients === 0 && heard.openSessions === 0;
+}

@@ -1,0 +1,205 @@
+/**
+ * One pass over a relay: observe, decide, write, say. No pass builds on another; each step can be the last one before a crash:
+ *
+ *   finalizer .......... before anything that could hold mail
+ *   keys ............... stored before anything is made from them
+ *   files, then the configuration that names them, then the pods' nudges (desired/desired.ts has the order)
+ *   status ............. last, and also when a write was refused
+ */
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import { mailRelays } from '../cluster/kinds.ts';
+import type { PolicyParts } from '../cluster/relay-states.ts';
+import type { ControllerDeps } from '../controller.ts';
+import { nameOf } from '../domainpolicy/attach.ts';
+import { type ApiError, isConflict, isNotFound } from '../kube/errors.ts';
+import type { KubeObject } from '../kube/object.ts';
+import type { Reconcile, Requeue } from '../kube/workqueue.ts';
+import { drainFinalizer } from '../labels.ts';
+import { applyDesired } from './apply-desired.ts';
+import { desiredRelay } from './desired/desired.ts';
+import type { ObservedPod } from './desired/input.ts';
+import { isGone } from './desired/scale.ts';
+import { seenPods, workloadOf, writtenRevision } from './existing.ts';
+import type { KeptMaterial } from './key-material.ts';
+import type { RelayMaterial } from './material.ts';
+import { type Observed, observe, type PolicyStatesOf } from './observe.ts';
+import { type PassOutcome, statusOf } from './pass-status.ts';
+import type { PodReports } from './pods.ts';
+import { dueInMs } from './requeue.ts';
+import { firstStatus } from './status.ts';
+import { removeVolumes } from './volumes.ts';
+import { appliedRevisionOf, podsToAsk } from './workload-status.ts';
+import type { RelayWriter } from './writer.ts';
+
+export interface ReconcileParts {
+  readonly deps: ControllerDeps;
+  readonly writer: RelayWriter;
+  readonly material: RelayMaterial;
+  readonly reports: PodReports;
+  readonly policyStatesOf: PolicyStatesOf;
+}
+
+/** The cache is behind our own write, or somebody wrote at the same time. */
+const afterConflictMs = 200;
+
+export function createReconcile(parts: ReconcileParts): Reconcile {
+  const { deps, writer, reports } = parts;
+  const { cluster, states } = deps;
+
+  function forget(key: string): void {
+    states.delete(key);
+    reports.forget(key);
+    writer.forget(key);
+  }
+
+  return async (key, signal) => {
+    const relay = cluster.relay(key);
+    if (relay === undefined) {
+      forget(key);
+      return undefined;
+    }
+    try {
+      return await pass(parts, relay, signal);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      return { requeueAfterMs: afterConflictMs };
+    }
+  };
+}
+
+async function pass(parts: ReconcileParts, seen: MailRelay, signal: AbortSignal): Promise<Requeue | undefined> {
+  const { deps, reports } = parts;
+  const relay = await firstSight(deps, seen, signal);
+  const isDeleted = relay.metadata.deletionTimestamp !== undefined;
+  const hasFinalizer = relay.metadata.finalizers?.includes(drainFinalizer) ?? false;
+  // What is left of it is others' to finish.
+  if (isDeleted && !hasFinalizer) return undefined;
+  const isPaused = relay.spec.reconciliation === 'Paused';
+  if (!hasFinalizer && !isPaused)
+    await deps.apply.addFinalizer({ resource: mailRelays, live: relay, finalizer: drainFinalizer, signal });
+  reports.see(nameOf(relay), seenPods(deps.cluster, relay));
+  const nowMs = deps.clock.now();
+  const turn = { relay, nowMs, signal };
+  const isSettled = isPaused || isDeleted;
+  const kept = isSettled ? await parts.material.kept(turn) : await parts.material.renewed(turn);
+  const observed = await observe({ ...parts, cluster: deps.cluster }, { ...turn, kept });
+  if (isDeleted && !isPaused && isGone(observed.input.existing)) {
+    await finish(parts, relay, signal);
+    return undefined;
+  }
+  return await carryOut(parts, { relay, kept, observed, isPaused, nowMs }, signal);
+}
+
+interface Pass {
+  readonly relay: MailRelay;
+  readonly kept: KeptMaterial;
+  readonly observed: Observed;
+  readonly isPaused: boolean;
+  readonly nowMs: number;
+}
+
+async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal): Promise<Requeue> {
+  const { deps, writer, reports } = parts;
+  const { relay, observed, isPaused, kept, nowMs } = pass_;
+  const key = nameOf(relay);
+  const desired = desiredRelay(observed.input, deps.options.desired);
+  let refusal: ApiError | undefined;
+  let workload: KubeObject | undefined;
+  if (!isPaused) ({ workload, refusal } = await applyDesired({ deps, writer }, { relay, desired, signal }));
+  const { configuration, scale } = desired;
+  const { pods } = observed.input.existing;
+  const revision = configuration.kind === 'Made' && !isPaused ? configuration.revision : undefined;
+  const wanted = revision ?? writtenRevision(deps.cluster, relay);
+  const appliedRevision = appliedRevisionOf(pods.map(pod => assumed(pod, relay, reports)));
+  tellPolicies(deps, key, { parts: configuration.parts, isRunning: appliedRevision === revisionOf(desired) });
+  const toAsk = podsToAsk(pods, wanted, scale.leaving);
+  reports.ask(key, { revision: wanted, toAsk, leaving: scale.leaving, signal });
+  const outcome: PassOutcome = {
+    observed,
+    desired,
+    appliedRevision,
+    workload: workload ?? workloadOf(deps.cluster, relay),
+    taken: writer.taken(relay),
+    ownCertificatePem: relay.spec.tls.type === 'SelfSigned' ? kept.certificate?.certificate : undefined,
+    nowMs,
+  };
+  const status = statusOf(outcome);
+  tellNews(deps, relay, status);
+  await writeStatus(deps, relay, status, signal);
+  if (refusal !== undefined) throw refusal;
+  return {
+    requeueAfterMs: dueInMs({ relay, status, isDraining: scale.leaving.length > 0, taken: outcome.taken, nowMs }),
+  };
+}
+
+function assumed(pod: ObservedPod, relay: MailRelay, reports: PodReports): ObservedPod {
+  const revision = relay.status?.appliedRevision;
+  if (pod.report !== undefined || revision === undefined || !reports.isInherited(nameOf(relay), pod.name)) return pod;
+  return { ...pod, report: { revision, queuedRecipients: Number.POSITIVE_INFINITY } };
+}
+
+function revisionOf({ configuration }: ReturnType<typeof desiredRelay>): string | undefined {
+  return configuration.kind === 'Made' ? configuration.revision : undefined;
+}
+
+/** What ran when every pod was last seen to run what was wanted still runs where nothing was heard since. */
+function tellPolicies(
+  { states, touchPolicy }: ControllerDeps,
+  key: string,
+  { parts, isRunning }: { readonly parts: PolicyParts; readonly isRunning: boolean },
+): void {
+  const running = isRunning ? parts : states.get(key)?.running;
+  for (const policy of states.set(key, { rendered: parts, running })) touchPolicy(policy);
+}
+
+/** Whoever waits for a condition finds it from the start. */
+async function firstSight(deps: ControllerDeps, relay: MailRelay, signal: AbortSignal): Promise<MailRelay> {
+  if (relay.status?.conditions !== undefined) return relay;
+  const status = firstStatus({ nowMs: deps.clock.now(), generation: relay.metadata.generation });
+  return (await writeStatus(deps, relay, status, signal)) ?? relay;
+}
+
+async function writeStatus(
+  { apply }: ControllerDeps,
+  relay: MailRelay,
+  status: NonNullable<MailRelay['status']>,
+  signal: AbortSignal,
+): Promise<MailRelay | undefined> {
+  const { apiVersion, kind, metadata } = relay;
+  const { namespace, name } = metadata;
+  const wanted = { apiVersion, kind, metadata: { namespace, name }, status } as unknown as MailRelay;
+  try {
+    return (await apply.applyStatus({ resource: mailRelays, wanted, live: relay, signal })).object;
+  } catch (error) {
+    // It has gone meanwhile; the cache will say so.
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+/** What should be known at once by whoever looks at the object; the same event is told once in a while at most. */
+function tellNews({ events }: ControllerDeps, relay: MailRelay, status: NonNullable<MailRelay['status']>): void {
+  for (const { type, status: value, reason, message } of status.conditions ?? []) {
+    const before = relay.status?.conditions?.find(one => one.type === type);
+    const isBad = value === 'False' && worthAnEvent.has(reason);
+    if (isBad && before?.reason !== reason && type !== 'Ready')
+      events.record(relay, { type: 'Warning', reason, action: 'Reconcile', note: message });
+  }
+}
+
+const worthAnEvent = new Set([
+  'NameTaken',
+  'SecretNotFound',
+  'SecretNotReadable',
+  'SecretInvalid',
+  'ConfigurationTooLarge',
+  'CertificateExpired',
+  'CertManagerNotFound',
+  'DrainTimedOut',
+]);
+
+/** Nothing runs any more: volumes without mail go, the others stay, and the object may go. */
+async function finish({ deps, reports }: ReconcileParts, relay: MailRelay, signal: AbortSignal): Promise<void> {
+  await removeVolumes(deps, relay, { emptied: reports.emptied(nameOf(relay)), signal });
+  await deps.apply.removeFinalizer({ resource: mailRelays, live: relay, finalizer: drainFinalizer, signal });
+}

@@ -1,0 +1,130 @@
+/**
+ * Writes of a relay's objects. What somebody else made under one of our names is left alone: the caches hold what is ours, so that before a first
+ * write the API server is asked once what is there; the answer stands for a while, and no pass after it asks again.
+ */
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import type { Clock } from '../../relay/clock.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { resourceOf } from '../cluster/kinds.ts';
+import { nameOf } from '../domainpolicy/attach.ts';
+import type { Applier } from '../kube/apply.ts';
+import type { KubeObject, Resource } from '../kube/object.ts';
+import { isOwnedBy } from '../labels.ts';
+import type { DesiredObject, ObjectReference } from './desired/object.ts';
+
+export interface WriterDeps {
+  readonly cluster: Cluster;
+  readonly apply: Applier;
+  readonly handoverApply: Applier;
+  readonly clock: Clock;
+}
+
+export interface RelayWriter {
+  /** Returns what is there now; undefined: the name is somebody else's. */
+  own(write: OwnWrite): Promise<KubeObject | undefined>;
+  /** What is there under a name of ours, from the cache or, where that has nothing, from the API server. */
+  find(relay: MailRelay, reference: ObjectReference, signal: AbortSignal): Promise<Found>;
+  /** By the other field manager. */
+  handOver(object: DesiredObject, live: KubeObject | undefined, signal: AbortSignal): Promise<void>;
+  /** Part of an object that others own: nothing where it is gone, or another by now. */
+  patch(object: DesiredObject, live: KubeObject, signal: AbortSignal): Promise<void>;
+  /** Nothing where it is not the relay's. */
+  remove(relay: MailRelay, reference: ObjectReference, signal: AbortSignal): Promise<void>;
+  /** As `Kind name`. */
+  taken(relay: MailRelay): readonly string[];
+  forget(relayKey: string): void;
+}
+
+export interface OwnWrite {
+  readonly relay: MailRelay;
+  readonly object: DesiredObject;
+  readonly signal: AbortSignal;
+  /** Nothing is made that is not there. */
+  readonly onlyExisting?: boolean;
+  readonly onlyIfUnchanged?: boolean;
+  /** What was found there, where the caller has looked already. */
+  readonly found?: Found;
+}
+
+export type Found =
+  | { readonly kind: 'Free' }
+  | { readonly kind: 'Ours'; readonly live: KubeObject }
+  | { readonly kind: 'Taken' };
+
+/** After that it is looked whether a name that was somebody else's is free by now. */
+export const takenForMs = 60_000;
+
+export function createRelayWriter({ cluster, apply, handoverApply, clock }: WriterDeps): RelayWriter {
+  /** By relay, then `Kind name`: when it was seen. */
+  const takenNames = new Map<string, Map<string, number>>();
+
+  async function find(relay: MailRelay, reference: ObjectReference, signal: AbortSignal): Promise<Found> {
+    const resource = resourceOf(reference);
+    const { namespace, name } = reference;
+    const label = `${reference.kind} ${name}`;
+    const names = takenNames.get(nameOf(relay));
+    const cached = cluster.managed(resource, `${namespace}/${name}`);
+    const seenTimeMs = names?.get(label);
+    if (cached === undefined && seenTimeMs !== undefined && clock.now() < seenTimeMs + takenForMs)
+      return { kind: 'Taken' };
+    const live = cached ?? (await apply.peek(resource, { namespace, name }, signal));
+    const isTaken = live !== undefined && !isOwnedBy(live.metadata.ownerReferences, relay);
+    if (isTaken) noteTaken(nameOf(relay), label);
+    else names?.delete(label);
+    if (live === undefined) return { kind: 'Free' };
+    return isTaken ? { kind: 'Taken' } : { kind: 'Ours', live };
+  }
+
+  function noteTaken(relayKey: string, label: string): void {
+    const names = takenNames.get(relayKey) ?? new Map<string, number>();
+    takenNames.set(relayKey, names.set(label, clock.now()));
+  }
+
+  return {
+    find,
+    async own({ relay, object, signal, onlyExisting = false, onlyIfUnchanged = false, found: known }) {
+      const resource = resourceOf(object);
+      if (onlyExisting && cachedOf(cluster, resource, object) === undefined) return undefined;
+      const found = known ?? (await find(relay, referenceTo(object), signal));
+      if (found.kind === 'Taken') return undefined;
+      const live = found.kind === 'Ours' ? found.live : undefined;
+      // It goes first; then it is made anew.
+      if (live?.metadata.deletionTimestamp !== undefined) return live;
+      const guard = onlyIfUnchanged && live !== undefined;
+      return (await apply.apply<KubeObject>({ resource, wanted: object, live, signal, onlyIfUnchanged: guard })).object;
+    },
+    async handOver(object, live, signal) {
+      if (live !== undefined)
+        await handoverApply.apply<KubeObject>({ resource: resourceOf(object), wanted: object, live, signal });
+    },
+    async patch(object, live, signal) {
+      // With its uid: refused instead of made, should it have gone.
+      const wanted: KubeObject = { ...object, metadata: { ...object.metadata, ...uidOf(live) } };
+      await apply.apply({ resource: resourceOf(object), wanted, live, signal });
+    },
+    async remove(relay, reference, signal) {
+      const resource = resourceOf(reference);
+      const live = cachedOf(cluster, resource, { metadata: reference });
+      if (live === undefined || live.metadata.deletionTimestamp !== undefined) return;
+      if (isOwnedBy(live.metadata.ownerReferences, relay)) await apply.delete({ resource, live, signal });
+    },
+    taken: relay => [...(takenNames.get(nameOf(relay))?.keys() ?? [])],
+    forget: relayKey => void takenNames.delete(relayKey),
+  };
+}
+
+function uidOf({ metadata: { uid } }: KubeObject): { readonly uid?: string } {
+  return uid === undefined ? {} : { uid };
+}
+
+function cachedOf(
+  cluster: Cluster,
+  resource: Resource,
+  { metadata: { namespace, name } }: { readonly metadata: { readonly namespace: string; readonly name: string } },
+): KubeObject | undefined {
+  return cluster.managed(resource, `${namespace}/${name}`);
+}
+
+export function referenceTo({ apiVersion, kind, metadata: { namespace, name } }: DesiredObject): ObjectReference {
+  return { apiVersion, kind, namespace, name };
+}

@@ -1,0 +1,366 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it } from 'node:test';
+import type { MailRelay } from '../../../crds/mail-relay.ts';
+import { domainPolicies, mailRelays, pods, resourceOf } from '../../../operator/cluster/kinds.ts';
+import { RelayStates } from '../../../operator/cluster/relay-states.ts';
+import type { Controller } from '../../../operator/controller.ts';
+import { createApplier } from '../../../operator/kube/apply.ts';
+import { ApiError, ConnectionError } from '../../../operator/kube/errors.ts';
+import type { Happening } from '../../../operator/kube/events.ts';
+import type { KubeObject } from '../../../operator/kube/object.ts';
+import { fieldManager, handoverFieldManager, revisionAnnotation, selectorLabels } from '../../../operator/labels.ts';
+import { createMailRelayController } from '../../../operator/mailrelay/controller.ts';
+import type { PodReport } from '../../../operator/mailrelay/pod-report.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { domainPolicy } from '../builders.ts';
+import { KeptMetrics, quiet } from '../kube/fakes.ts';
+import { MemoryCluster } from './memory-cluster.ts';
+import { policyStatesOf } from './policy-states.ts';
+import { at, options, storedRelay } from './relay-input.ts';
+
+const { signal } = new AbortController();
+const key = 'mail/outbound';
+const place = (apiVersion: string, kind: string) => resourceOf({ apiVersion, kind });
+const configMaps = place('v1', 'ConfigMap');
+const secretKind = place('v1', 'Secret');
+const dayMs = 86_400_000;
+
+interface Started {
+  readonly controller: Controller;
+  readonly states: RelayStates;
+  readonly touched: string[];
+  pass(): Promise<number | undefined>;
+}
+
+let cluster: MemoryCluster;
+let clock: FakeClock;
+let events: Happening[];
+let answers: Map<string, PodReport>;
+
+beforeEach(() => {
+  cluster = new MemoryCluster();
+  clock = new FakeClock();
+  events = [];
+  answers = new Map();
+});
+
+/** A new process, or a new term: it remembers nothing. */
+function start(): Started {
+  const metrics = new KeptMetrics();
+  const writer = { client: cluster.client, metrics, assertMayWrite: () => undefined };
+  const states = new RelayStates();
+  const touched: string[] = [];
+  const controller = createMailRelayController(
+    {
+      cluster,
+      apply: createApplier({ ...writer, fieldManager }),
+      handoverApply: createApplier({ ...writer, fieldManager: handoverFieldManager }),
+      events: { record: (_, happening) => void events.push(happening), run: () => Promise.resolve() },
+      ...{ clock, metrics, states, log: quiet },
+      random: () => 0.5,
+      options: { desired: options, nameservers: [] },
+      touchRelay: () => undefined,
+      touchPolicy: policy => void touched.push(policy),
+    },
+    { policyStatesOf, askPod: async ({ address }) => answers.get(address) },
+  );
+  const pass = async (): Promise<number | undefined> => (await controller.reconcile(key, signal))?.requeueAfterMs;
+  return { controller, states, touched, pass };
+}
+
+function putRelay(spec = {}, metadata = {}): void {
+  const full = { policies: { namespaces: { from: 'All' } }, ...spec };
+  cluster.put(mailRelays, storedRelay(full, metadata));
+}
+
+function putPolicy(name: string, spec = {}): void {
+  cluster.put(domainPolicies, domainPolicy({ domains: [`${name}.example.com`], ...spec }, { name, namespace: 'shop' }));
+}
+
+function putPod(ordinal: number, address: string): void {
+  const labels = { ...selectorLabels(relay()), 'postroad.dev/serving': 'true' };
+  const metadata = { name: `outbound-relay-${ordinal}`, namespace: 'mail', labels };
+  const status = { phase: 'Running', podIP: address, conditions: [{ type: 'Ready', status: 'True' }] };
+  cluster.put(pods, { apiVersion: 'v1', kind: 'Pod', metadata, status } as KubeObject);
+}
+
+function relay(): MailRelay {
+  const found = cluster.relay(key);
+  assert.ok(found !== undefined);
+  return found;
+}
+
+function reasonOf(type: string): string | undefined {
+  return relay().status?.conditions?.find(one => one.type === type)?.reason;
+}
+
+function revision(): string {
+  const config = cluster.at(configMaps, 'mail/outbound-relay-config');
+  return config?.metadata.annotations?.[revisionAnnotation] ?? '';
+}
+
+const runs = (one: string): PodReport => ({ revision: one, queuedRecipients: 0, openSessions: 0 });
+
+describe('a pass over a relay', () => {
+  it('says Unknown of everything before it does anything else', async () => {
+    putRelay();
+    await start().pass();
+    const [first] = cluster.writes;
+    assert.match(first?.path ?? '', /mailrelays\/outbound\/status$/);
+    const conditions = at(first?.body, 'status', 'conditions') as { status: string }[];
+    assert.deepEqual(new Set(conditions.map(({ status }) => status)), new Set(['Unknown']));
+    assert.match(cluster.writes[1]?.path ?? '', /mailrelays\/outbound$/, 'then comes the finalizer');
+    assert.deepEqual(relay().metadata.finalizers, ['postroad.dev/drain']);
+  });
+
+  it('stores keys before it makes anything from them, files before the configuration, the configuration before the pods look', async () => {
+    putRelay({ replicas: 1 });
+    putPod(0, '10.0.0.1');
+    await start().pass();
+    const order = cluster.writes.map(({ path }) => path);
+    const index = (name: string): number => order.findIndex(path => path.endsWith(name));
+    const steps = [
+      '/outbound-relay-keys',
+      '/outbound-relay-files-0',
+      '/outbound-relay-config',
+      '/pods/outbound-relay-0',
+    ];
+    const places = steps.map(index);
+    assert.ok(
+      places.every(one => one >= 0),
+      order.join('\n'),
+    );
+    assert.deepEqual(
+      places.toSorted((a, b) => a - b),
+      places,
+    );
+  });
+
+  it('over an unchanged world asks nothing, also of a process that remembers nothing', async () => {
+    putRelay();
+    putPolicy('shop');
+    const first = start();
+    await first.pass();
+    await first.pass();
+    const count = cluster.asked.length;
+    await first.pass();
+    await start().pass();
+    assert.deepEqual(cluster.asked.slice(count), []);
+  });
+
+  it('that ends at any request leads to the same in the end', async () => {
+    putRelay();
+    putPolicy('shop');
+    await start().pass();
+    const whole = cluster.asked.length;
+    const written = cluster.writes.map(({ path }) => path);
+    assert.ok(whole > 20, String(whole));
+    for (let last = 1; last <= whole; last++) {
+      cluster = new MemoryCluster();
+      putRelay();
+      putPolicy('shop');
+      cluster.onRequest = () => {
+        if (cluster.asked.length === last) throw new ConnectionError('test', 'Unreachable');
+        checkOrder();
+      };
+      await start()
+        .pass()
+        .catch((error: unknown) => assert.ok(error instanceof ConnectionError));
+      const authority = cluster.at(secretKind, 'mail/outbound-relay-keys');
+      await start().pass();
+      const missing = written.filter(path => !cluster.writes.some(one => one.path === path));
+      assert.deepEqual(missing, [], `ended at request ${last}`);
+      if (authority !== undefined)
+        assert.deepEqual(at(cluster.at(secretKind, 'mail/outbound-relay-keys'), 'data'), at(authority, 'data'));
+    }
+  });
+
+  /** What a configuration names is there before it is. */
+  function checkOrder(): void {
+    const text = at(cluster.at(configMaps, 'mail/outbound-relay-config'), 'data', 'relay.json');
+    if (typeof text !== 'string') return;
+    const files = Object.keys((at(cluster.at(secretKind, 'mail/outbound-relay-files-0'), 'data') ?? {}) as object);
+    for (const [, name] of text.matchAll(/\/etc\/postroad\/([a-z]+-[0-9a-f]{16}\.[a-z]+)/g))
+      assert.ok(files.includes(name ?? ''), String(name));
+  }
+
+  it('renews what is due, with an Event for each step, and asks to be called when something will be', async () => {
+    putRelay();
+    const { pass } = start();
+    await pass();
+    assert.deepEqual(
+      events.map(({ reason }) => reason),
+      ['AuthorityMissing', 'CertificateMissing'],
+    );
+    events = [];
+    await clock.advance(59 * dayMs);
+    await pass();
+    assert.deepEqual(events, []);
+    const due = (await pass()) ?? 0;
+    assert.ok(due <= 6 * 3_600_000 && due >= 1000, String(due));
+    await clock.advance(dayMs);
+    await pass();
+    assert.deepEqual(
+      events.map(({ reason }) => reason),
+      ['CertificateDue'],
+    );
+  });
+
+  it('leaves a paused relay as it is, from the start', async () => {
+    putRelay({ reconciliation: 'Paused' });
+    await start().pass();
+    assert.deepEqual(new Set(cluster.writes.map(({ path }) => path.replace(/.*\//, ''))), new Set(['status']));
+    assert.equal(reasonOf('Paused'), 'Paused');
+  });
+
+  it('says of a Secret that it may not be read', async () => {
+    putRelay({ clients: { usersSecretRef: { name: 'users' } } });
+    cluster.secrets.set('mail/users', 'Forbidden');
+    await start().pass();
+    assert.equal(reasonOf('ResolvedRefs'), 'SecretNotReadable');
+  });
+});
+
+describe('what a pass meets', () => {
+  const theirs = { name: 'outbound-ca', namespace: 'mail' };
+  const reads = (): number =>
+    cluster.asked.filter(({ method, path }) => method === 'GET' && path.endsWith('-ca')).length;
+
+  it('somebody else’s object: left alone, asked for once, and made once the name is free', async () => {
+    putRelay();
+    cluster.put(configMaps, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: theirs,
+      data: { theirs: '1' },
+    } as KubeObject);
+    const started = start();
+    await started.pass();
+    await started.pass();
+    assert.equal(reasonOf('Accepted'), 'NameTaken');
+    assert.equal(reads(), 1);
+    assert.deepEqual(at(cluster.at(configMaps, 'mail/outbound-ca'), 'data'), { theirs: '1' });
+    cluster.remove(configMaps, 'mail/outbound-ca');
+    const dueMs = (await started.pass()) ?? 0;
+    assert.ok(dueMs <= 60_000, String(dueMs));
+    await clock.advance(dueMs);
+    await started.pass();
+    assert.equal(reasonOf('Accepted'), 'Accepted');
+    assert.equal(
+      cluster.at(configMaps, 'mail/outbound-ca')?.metadata.labels?.['app.kubernetes.io/instance'],
+      'outbound',
+    );
+  });
+
+  it('an object of ours by its labels, but of another relay: left alone as well', async () => {
+    putRelay();
+    await start().pass();
+    const before = cluster.at(configMaps, 'mail/outbound-ca');
+    putRelay({}, { uid: '00000000-0000-4000-8000-000000000002' });
+    await start().pass();
+    assert.equal(reasonOf('Accepted'), 'NameTaken');
+    assert.deepEqual(cluster.at(configMaps, 'mail/outbound-ca'), before);
+  });
+
+  it('a name of its keys that is taken: nothing is made that would need them', async () => {
+    putRelay();
+    const metadata = { name: 'outbound-relay-keys', namespace: 'mail' };
+    cluster.put(secretKind, { apiVersion: 'v1', kind: 'Secret', metadata });
+    await start().pass();
+    assert.equal(reasonOf('Accepted'), 'NameTaken');
+    assert.equal(cluster.at(configMaps, 'mail/outbound-relay-config'), undefined);
+  });
+
+  for (const [code, reason] of [
+    [429, 'TooManyRequests'],
+    [500, 'InternalError'],
+  ] as const) {
+    it(`${code}: the pass fails, and the next one goes on`, async () => {
+      putRelay();
+      const started = start();
+      cluster.onRequest = ({ path }) => {
+        if (path.endsWith('/outbound-relay-config')) throw new ApiError('test', { code, reason });
+      };
+      await assert.rejects(started.pass(), ApiError);
+      cluster.onRequest = () => undefined;
+      await started.pass();
+      assert.ok(revision() !== '');
+    });
+  }
+
+  it('409: it comes again in a moment, and nobody is told of an error', async () => {
+    putRelay();
+    const started = start();
+    cluster.onRequest = ({ path, method }) => {
+      if (path.endsWith('/outbound-relay-keys') && method === 'PATCH')
+        throw new ApiError('test', { code: 409, reason: 'Conflict' });
+    };
+    assert.equal(await started.pass(), 200);
+  });
+
+  it('a refusal: what comes before is done, the status is written, and the pass fails', async () => {
+    putRelay();
+    const started = start();
+    cluster.onRequest = ({ path, method }) => {
+      if (path.includes('/prometheusrules/') && method === 'PATCH')
+        throw new ApiError('test', { code: 403, reason: 'Forbidden' });
+    };
+    await assert.rejects(started.pass(), ApiError);
+    assert.equal(reasonOf('CertificateReady'), 'CertificateIssued');
+    assert.ok(revision() !== '');
+  });
+});
+
+describe('what pods run', () => {
+  async function programmed(started: Started): Promise<void> {
+    await started.pass();
+    await started.pass();
+    answers.set('10.0.0.1', runs(revision()));
+    await clock.advance(60_000);
+    await started.pass();
+  }
+
+  it('is asked for until every ready pod runs the revision, and then no more', async () => {
+    putRelay({ replicas: 1 });
+    putPod(0, '10.0.0.1');
+    const started = start();
+    await started.pass();
+    assert.equal(reasonOf('Programmed'), 'ConfigurationPending');
+    await programmed(started);
+    assert.equal(reasonOf('Programmed'), 'ConfigurationApplied');
+    assert.equal(clock.sleepers, 0, 'nobody is asked any more');
+  });
+
+  it('is told to the one policy that was changed, and to no other', async () => {
+    putRelay({ replicas: 1 });
+    putPod(0, '10.0.0.1');
+    putPolicy('shop');
+    putPolicy('bank');
+    const started = start();
+    await programmed(started);
+    const before = started.states.get(key);
+    assert.deepEqual([...(before?.running ?? [])], [...(before?.rendered ?? [])]);
+    started.touched.length = 0;
+    putPolicy('shop', { tls: { policy: 'Required' } });
+    await started.pass();
+    assert.deepEqual(started.touched, ['shop/shop']);
+    const now = started.states.get(key);
+    assert.notEqual(now?.rendered.get('shop/shop')?.digest, now?.running?.get('shop/shop')?.digest);
+    assert.equal(now?.rendered.get('shop/bank')?.digest, now?.running?.get('shop/bank')?.digest);
+    await programmed(started);
+    assert.deepEqual([...(started.states.get(key)?.running ?? [])], [...(started.states.get(key)?.rendered ?? [])]);
+  });
+
+  it('is believed of a relay that was programmed, until its pods were asked in vain', async () => {
+    putRelay({ replicas: 1 });
+    putPod(0, '10.0.0.1');
+    await programmed(start());
+    answers.clear();
+    const next = start();
+    await next.pass();
+    assert.equal(reasonOf('Programmed'), 'ConfigurationApplied');
+    await clock.advance(60_000);
+    await next.pass();
+    assert.equal(reasonOf('Programmed'), 'ConfigurationPending');
+  });
+});
