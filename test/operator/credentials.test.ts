@@ -100,3 +100,9 @@ describe('the content of a Secret', () => {
     assert.match(problemOf('dkim', { s1: marker }) ?? '', /under s1 must be a private key in PEM/);
   });
 });
+
+it('a Secret that may not be read is told from one that is not there, and nothing of it is looked for', () => {
+  const needed = { use: 'users', namespace: 'mail', name: 'u', path: 'spec.x' } as const;
+  assert.equal(secretProblem(needed, 'Missing')?.reason, 'SecretNotFound');
+  assert.equal(secretProblem(needed, 'Forbidden')?.reason, 'SecretNotReadable');
+});

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import type { PodReport } from '../../../operator/mailrelay/pod-report.ts';
+import { createPodReports, type PodReports, type SeenPod } from '../../../operator/mailrelay/pods.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { quiet } from '../kube/fakes.ts';
+
+const key = 'mail/outbound';
+const name = 'outbound-relay-0';
+let clock: FakeClock;
+let askedMs: number[];
+let answer: PodReport | undefined;
+let touches: number;
+let reports: PodReports;
+let term: AbortController;
+
+beforeEach(() => {
+  clock = new FakeClock(0);
+  askedMs = [];
+  answer = undefined;
+  touches = 0;
+  term = new AbortController();
+  reports = createPodReports({
+    clock,
+    random: () => 0.5,
+    port: 8080,
+    log: quiet,
+    async ask() {
+      askedMs.push(clock.now());
+      return answer;
+    },
+    touchRelay: () => {
+      touches += 1;
+    },
+  });
+});
+
+function see(changes: Partial<SeenPod> = {}): void {
+  const pod = { name, uid: '1', address: '10.0.0.1', ready: true, terminating: false, isServing: true };
+  reports.see(key, [{ ...pod, ...changes }]);
+}
+
+function ask(leaving: readonly string[] = []): void {
+  reports.ask(key, { revision: 'new', toAsk: [name], leaving, signal: term.signal });
+}
+
+const empty: PodReport = { revision: 'new', queuedRecipients: 0, openSessions: 0 };
+
+test('a pod is asked within a moment, then ever more slowly, and no more once it runs what is wanted', async () => {
+  see();
+  ask();
+  answer = { ...empty, revision: 'old' };
+  await clock.advance(1000);
+  assert.deepEqual(askedMs, [50, 150, 350, 750]);
+  assert.equal(touches, 1, 'the same answer is news once');
+  answer = empty;
+  await clock.advance(3_600_000);
+  assert.equal(askedMs.length, 5);
+  assert.equal(touches, 2);
+  assert.equal(clock.sleepers, 0);
+});
+
+test('a pod that never answers is asked once a minute in the end', async () => {
+  see();
+  ask();
+  await clock.advance(3_600_000);
+  const count = askedMs.length;
+  assert.ok(count < 75, String(count));
+  await clock.advance(600_000);
+  assert.equal(askedMs.length, count + 10);
+});
+
+test('being asked the same again starts nothing anew; the end of the term ends it', async () => {
+  see();
+  for (let pass = 0; pass < 5; pass++) ask();
+  assert.equal(clock.sleepers, 1);
+  term.abort();
+  await clock.advance(60_000);
+  assert.deepEqual(askedMs, []);
+  assert.equal(clock.sleepers, 0);
+});
+
+test('a queue is known to be empty only by what the pod said after it left its Service', async () => {
+  answer = empty;
+  see();
+  ask([name]);
+  await clock.advance(10_000);
+  assert.deepEqual([...reports.emptied(key)], [], 'it still serves');
+  see({ isServing: false });
+  assert.deepEqual([...reports.emptied(key)], [], 'it has not been asked since');
+  await clock.advance(10_000);
+  assert.deepEqual([...reports.emptied(key)], [name]);
+  see({ isServing: false, ready: false, terminating: true });
+  reports.see(key, []);
+  assert.deepEqual([...reports.emptied(key)], [name], 'it is remembered for its volume');
+  see({ uid: '2' });
+  assert.deepEqual([...reports.emptied(key)], [], 'another pod of that name');
+});
+
+test('neither mail nor an open session makes a queue empty, nor one that serves again', async () => {
+  see({ isServing: false });
+  ask([name]);
+  for (const held of [{ queuedRecipients: 1 }, { openSessions: 1 }]) {
+    answer = { ...empty, ...held };
+    await clock.advance(10_000);
+    assert.deepEqual([...reports.emptied(key)], []);
+  }
+  answer = empty;
+  await clock.advance(10_000);
+  assert.deepEqual([...reports.emptied(key)], [name]);
+  see({ isServing: true });
+  assert.deepEqual([...reports.emptied(key)], []);
+});
+
+test('what a pod said before it was restarted is forgotten', async () => {
+  answer = empty;
+  see();
+  ask();
+  await clock.advance(1000);
+  assert.equal(reports.heard(key, name)?.revision, 'new');
+  see({ ready: false });
+  assert.equal(reports.heard(key, name), undefined);
+});
