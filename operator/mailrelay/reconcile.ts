@@ -16,8 +16,9 @@ import type { KubeObject } from '../kube/object.ts';
 import type { Reconcile, Requeue } from '../kube/workqueue.ts';
 import { drainFinalizer } from '../labels.ts';
 import { applyDesired } from './apply-desired.ts';
-import { desiredRelay } from './desired/desired.ts';
+import { type Desired, desiredRelay } from './desired/desired.ts';
 import type { ObservedPod } from './desired/input.ts';
+import { namesOf } from './desired/names.ts';
 import { isGone } from './desired/scale.ts';
 import { seenPods, workloadOf, writtenRevision } from './existing.ts';
 import type { KeptMaterial } from './key-material.ts';
@@ -119,7 +120,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
     desired,
     appliedRevision,
     workload: workload ?? workloadOf(deps.cluster, relay),
-    taken: writer.taken(relay),
+    taken: stillTaken(writer, relay, desired),
     ownCertificatePem: relay.spec.tls.type === 'SelfSigned' ? kept.certificate?.certificate : undefined,
     nowMs,
   };
@@ -130,6 +131,12 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   return {
     requeueAfterMs: dueInMs({ relay, status, isDraining: scale.leaving.length > 0, taken: outcome.taken, nowMs }),
   };
+}
+
+/** What is no longer wanted may be anybody's. */
+function stillTaken(writer: RelayWriter, relay: MailRelay, { objects }: Desired): string[] {
+  const wanted = new Set(objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`));
+  return writer.taken(relay).filter(one => wanted.has(one) || one === `Secret ${namesOf(relay).keys}`);
 }
 
 function assumed(pod: ObservedPod, relay: MailRelay, reports: PodReports): ObservedPod {

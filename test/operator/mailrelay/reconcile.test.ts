@@ -252,6 +252,22 @@ describe('what a pass meets', () => {
     );
   });
 
+  it('somebody else’s object under a name that is no longer wanted: no matter', async () => {
+    putRelay();
+    const metadata = { name: 'outbound-relay', namespace: 'mail' };
+    cluster.put(place('networking.k8s.io/v1', 'NetworkPolicy'), {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata,
+    });
+    const started = start();
+    await started.pass();
+    assert.equal(reasonOf('Accepted'), 'NameTaken');
+    cluster.put(mailRelays, { ...relay(), spec: { ...relay().spec, networkPolicy: 'Disabled' } } as KubeObject);
+    await started.pass();
+    assert.equal(reasonOf('Accepted'), 'Accepted');
+  });
+
   it('an object of ours by its labels, but of another relay: left alone as well', async () => {
     putRelay();
     await start().pass();
