@@ -19,6 +19,21 @@ export const alerts: readonly Alert[] = [
     summary: 'No pod of the relay answers: clients cannot send.',
   },
   {
+    name: 'PostroadRelayPodDown',
+    expression: 'count(up{$pods} == 0) > 0 and sum(up{$pods}) > 0',
+    for: '15m',
+    severity: 'warning',
+    summary:
+      'A pod of the relay does not answer: the others take new mail, but what waits on its own volume stands still.',
+  },
+  {
+    name: 'PostroadRelayRestarting',
+    expression: 'max(changes(process_start_time_seconds{$pods}[1h])) > 3',
+    for: '0m',
+    severity: 'warning',
+    summary: 'A pod was started again and again within the last hour.',
+  },
+  {
     name: 'PostroadRecipientsUnaccounted',
     expression:
       'sum(postroad_queue_accepted_recipients_total{$pods}) - sum(postroad_queue_delivered_recipients_total{$pods}) - sum(postroad_queue_failed_recipients_total{$pods}) - sum(postroad_queue_discarded_recipients_total{$pods}) - sum(postroad_queue_recipients{$pods}) != 0',
@@ -50,10 +65,33 @@ export const alerts: readonly Alert[] = [
   {
     name: 'PostroadNothingDelivered',
     expression:
-      'sum(increase(postroad_deliver_attempts_total{$pods,outcome="Deferred"}[30m])) > 0 and sum(increase(postroad_deliver_attempts_total{$pods,outcome="Delivered"}[30m])) == 0',
+      // `unless`, not `== 0`: of a relay that never delivered anything there is no such series.
+      'sum(increase(postroad_deliver_attempts_total{$pods,outcome="Deferred"}[30m])) > 0 unless sum(increase(postroad_deliver_attempts_total{$pods,outcome="Delivered"}[30m])) > 0',
     for: '15m',
     severity: 'critical',
     summary: 'Deliveries are tried, and none succeeds.',
+  },
+  {
+    name: 'PostroadConnectionsFailing',
+    expression:
+      'sum(rate(postroad_deliver_connections_total{$pods,tls="failed"}[15m])) > 0.5 * sum(rate(postroad_deliver_connections_total{$pods}[15m]))',
+    for: '30m',
+    severity: 'warning',
+    summary: 'More than half of the connections to next hops fail: network, firewall, DNS or TLS.',
+  },
+  {
+    name: 'PostroadMailHeld',
+    expression: 'sum(postroad_queue_recipients{$pods,state="Held"}) > 0',
+    for: '1d',
+    severity: 'warning',
+    summary: 'Somebody has held mail for a day: it does not go out until it is released.',
+  },
+  {
+    name: 'PostroadAcceptSlow',
+    expression: 'histogram_quantile(0.9, sum by (le) (rate(postroad_accept_enqueue_seconds_bucket{$pods}[10m]))) > 2',
+    for: '15m',
+    severity: 'warning',
+    summary: 'A tenth of all messages takes more than 2 s to be acknowledged: a slow disk, or too little CPU.',
   },
   {
     name: 'PostroadDeliveriesFailing',
@@ -69,6 +107,13 @@ export const alerts: readonly Alert[] = [
     for: '10m',
     severity: 'warning',
     summary: 'A pod refuses its new configuration and runs by the last good one.',
+  },
+  {
+    name: 'PostroadRevisionsDiffer',
+    expression: 'count(count by (revision) (postroad_config_revision_info{$pods} == 1)) > 1',
+    for: '15m',
+    severity: 'warning',
+    summary: 'Pods of one relay run different configurations: a change has not reached all of them.',
   },
   {
     name: 'PostroadCertificateExpiring',

@@ -12,7 +12,7 @@ const longFiles: Readonly<Record<string, { readonly lines: number; readonly reas
 };
 
 /** The files that are a process: only they know its environment, its signals and its exit. */
-const processes = new Set(['relay/main.ts', 'operator/main.ts', 'operator/standalone.ts']);
+const processes = new Set(['relay/main.ts', 'operator/main.ts', 'operator/standalone.ts', 'operator/uninstall.ts']);
 const processUse = /\bprocess\.(?:env|exitCode|exit|abort|kill|on|once|addListener)\b/;
 
 /** Names that say nothing about what is inside. */

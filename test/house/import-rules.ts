@@ -11,6 +11,8 @@ const common = ['relay/smtp', 'relay/config', 'relay/clock', 'relay/secrets', 'r
 
 const allowed: Readonly<Record<string, readonly string[]>> = {
   crds: [],
+  /** The chart is made from these. */
+  charts: ['crds', 'operator'],
   'relay/smtp': [],
   'relay/config': [],
   'relay/clock': [],
@@ -59,7 +61,7 @@ const adapters: Readonly<Record<string, RegExp>> = {
   'prom-client': /^(relay|operator)\/metrics\.ts$/,
   fastify: /^relay\/http\.ts$/,
   zod: /^(relay\/config\.ts$|crds\/)/,
-  yaml: /^(crds\/|operator\/standalone)/,
+  yaml: /^(charts\/|crds\/|operator\/standalone)/,
   '@kubernetes/client-node': /^operator\/kube\/kubeconfig\.ts$/,
   '@peculiar/x509': /^operator\/mailrelay\/certificate\.ts$/,
   'reflect-metadata': /^operator\/mailrelay\/certificate\.ts$/,

@@ -21,7 +21,8 @@ const root = new URL('../..', import.meta.url).pathname;
 
 export async function readSourceFiles(): Promise<SourceFile[]> {
   const paths: string[] = [];
-  for await (const path of glob(['crds/**/*.ts', 'relay/**/*.ts', 'operator/**/*.ts'], { cwd: root })) paths.push(path);
+  for await (const path of glob(['charts/*.ts', 'crds/**/*.ts', 'relay/**/*.ts', 'operator/**/*.ts'], { cwd: root }))
+    paths.push(path);
   return await Promise.all(
     paths.sort().map(async path => ({ path, text: await readFile(posix.join(root, path), 'utf8') })),
   );

@@ -21,6 +21,7 @@ export const requirements: readonly Requirement[] = [
   { debianPackage: 'python3-nacl', purpose: 'Ed25519 for the verifier above' },
   { debianPackage: 'opendkim', purpose: 'verifies DKIM signatures, independently' },
   { debianPackage: 'opendkim-tools', purpose: "OpenDKIM's command line" },
+  { debianPackage: 'prometheus', purpose: 'promtool, which reads and runs the alert rules' },
 ];
 
 /** Where something must be built or brought from Go modules and no Go is new enough for it. */
