@@ -135,6 +135,10 @@ const rows: readonly Row[] = [
     title: 'Operator',
     panels: [
       stat('Leaders', `sum(postroad_operator_leader{${operator}})`, 'short'),
+      graph('MailRelays and DomainPolicies', 'short', [
+        `max by (kind, state) (postroad_operator_resources{${operator}})`,
+        '{{kind}} {{state}}',
+      ]),
       graph('Reconciliations by result', 'reqps', [
         `sum by (queue, result) (rate(postroad_operator_reconcile_total{${operator}}[5m]))`,
         '{{queue}} {{result}}',

@@ -31,6 +31,22 @@ export const operatorAlerts: readonly Alert[] = [
     summary: 'The lease was lost several times within an hour: a slow API server, or too little CPU.',
   },
   {
+    name: 'PostroadOperatorNotSynced',
+    expression: 'min by (pod) (postroad_operator_synced{$pods}) == 0',
+    for: '10m',
+    severity: 'warning',
+    summary: 'A pod of the operator cannot read all of the kinds that it needs.',
+  },
+  {
+    name: 'PostroadOperatorObjectsNotReady',
+    // Both pods count; the one that knows more is right.
+    expression:
+      'max by (kind) (postroad_operator_resources{$pods,state="NotReady"}) > 0.2 * max by (kind) (sum by (kind, pod) (postroad_operator_resources{$pods}))',
+    for: '30m',
+    severity: 'warning',
+    summary: 'More than a fifth of all objects of a kind are not ready.',
+  },
+  {
     name: 'PostroadOperatorCacheStale',
     expression: 'max by (kind) (time() - (postroad_operator_cache_fresh_timestamp_seconds{$pods} > 0)) > 900',
     for: '5m',

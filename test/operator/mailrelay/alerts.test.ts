@@ -1,17 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { alerts } from '../../../operator/mailrelay/alerts.ts';
-import { definitions } from '../../../relay/metrics.ts';
 import { at, desiredOf, find, storedRelay } from './relay-input.ts';
-
-test('alerts use metrics that relays have', () => {
-  const named = alerts.flatMap(({ expression }) => [...expression.matchAll(/postroad_[a-z_]+/g)].map(([name]) => name));
-  assert.ok(named.length >= alerts.length);
-  assert.deepEqual(
-    named.filter(name => !Object.hasOwn(definitions, name)),
-    [],
-  );
-});
 
 test('alerts have names of their own, and look at the pods of one relay alone', () => {
   assert.equal(new Set(alerts.map(({ name }) => name)).size, alerts.length);
