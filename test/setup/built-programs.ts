@@ -2,6 +2,7 @@
 
 import { setUpForeignCrds } from '../apiserver/setup/foreign-crds.ts';
 import { setUpApiServerPrograms } from '../apiserver/setup/programs.ts';
+import { setUpChartPrograms } from '../chart/setup/programs.ts';
 import type { FileResult } from './file-run.ts';
 
 interface BuiltFor {
@@ -16,6 +17,14 @@ const built: readonly BuiltFor[] = [
     async setUp(say) {
       await setUpApiServerPrograms(say);
       await setUpForeignCrds(say);
+    },
+  },
+  {
+    folder: 'test/chart/',
+    async setUp(say) {
+      await setUpApiServerPrograms(say);
+      await setUpForeignCrds(say);
+      await setUpChartPrograms(say);
     },
   },
 ];

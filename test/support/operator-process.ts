@@ -5,6 +5,8 @@ import { waitUntil } from './wait-until.ts';
 
 export interface OperatorProcess extends AsyncDisposable {
   readonly pid: number;
+  /** Of its HTTP side. */
+  readonly url: string;
   readonly log: readonly Readonly<Record<string, unknown>>[];
   readonly exited: Promise<Exit>;
   get(path: '/healthz' | '/readyz' | '/metrics'): Promise<{ readonly status: number; readonly text: string }>;
@@ -61,6 +63,7 @@ export async function startOperatorProcess(options: OperatorProcessOptions): Pro
   };
   return {
     pid: owned.pid,
+    url: `http://127.0.0.1:${port}`,
     log,
     exited: owned.exited,
     get,

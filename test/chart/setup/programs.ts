@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { exists } from '../../apiserver/setup/exists.ts';
 import { findGo } from '../../apiserver/setup/go.ts';
+import { cacheRoot } from '../../apiserver/setup/programs.ts';
 import { mustRun } from '../../support/processes.ts';
 
 export interface ChartPrograms {
@@ -99,10 +99,6 @@ async function cachedFolder(): Promise<string> {
     for (const file of ['go.mod', 'go.sum']) hash.update(await readFile(join(here, build.program, file)));
   }
   return join(cacheRoot(), [...versions, hash.digest('hex').slice(0, 8)].join('-'));
-}
-
-function cacheRoot(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'postroad');
 }
 
 function programsIn(folder: string): ChartPrograms {
