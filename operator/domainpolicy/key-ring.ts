@@ -1,0 +1,135 @@
+/**
+ * The keys of one policy and the Secret that keeps them: `keys.json` says what each key is and how far it got, `<selector>.pem` is the key.
+ * One Secret, so that each step of a rotation happens whole or not at all; nothing else remembers. It lives in the namespace of the relay,
+ * never in a tenant's, and goes with the relay.
+ */
+import { createHash } from 'node:crypto';
+import type { DkimKeyStatus, DomainPolicy } from '../../crds/domain-policy.ts';
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import type { KubeObject } from '../kube/object.ts';
+import { policyNameLabel, policyNamespaceLabel } from '../labels.ts';
+import { type DesiredObject, ownedMetadata } from '../mailrelay/desired/object.ts';
+import { nameOf } from './attach.ts';
+import type { DkimKey, LoadedKey } from './dkim-key.ts';
+
+export type KeyState = DkimKeyStatus['state'];
+
+export interface RingKey extends DkimKey {
+  readonly state: KeyState;
+  readonly createdMs: number;
+  /** When it signed for the first time; its age counts from there. */
+  readonly signedMs: number | undefined;
+  /** Retiring: since when no pod signs with it. */
+  readonly leftMs: number | undefined;
+}
+
+/** Oldest first. */
+export type KeyRing = readonly RingKey[];
+
+const stateEntry = 'keys.json';
+
+interface KeptKey {
+  readonly selector: string;
+  readonly algorithm: DkimKey['algorithm'];
+  readonly recordValue: string;
+  readonly state: KeyState;
+  readonly createdTime: string;
+  readonly signedTime?: string;
+  readonly leftTime?: string;
+}
+
+export function ringSecretName(relay: MailRelay, policy: DomainPolicy): string {
+  const hash = createHash('sha256').update(nameOf(policy)).digest('hex').slice(0, 10);
+  return `${relay.metadata.name}-dkim-${hash}`;
+}
+
+/** Where the keys of a policy are kept, as `namespace/name`. */
+export function ringSecretKey(relay: MailRelay, policy: DomainPolicy): string {
+  return `${relay.metadata.namespace}/${ringSecretName(relay, policy)}`;
+}
+
+export function ringSecret(relay: MailRelay, policy: DomainPolicy, ring: KeyRing): DesiredObject {
+  const metadata = ownedMetadata(relay, ringSecretName(relay, policy));
+  const labels = {
+    ...metadata.labels,
+    [policyNamespaceLabel]: policy.metadata.namespace,
+    [policyNameLabel]: policy.metadata.name,
+  };
+  const entries = ring.map(key => [`${key.selector}.pem`, base64(key.privateKeyPem)] as const);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { ...metadata, labels },
+    type: 'Opaque',
+    data: { ...Object.fromEntries(entries), [stateEntry]: base64(JSON.stringify(ring.map(keptKey))) },
+  };
+}
+
+function keptKey({ selector, algorithm, recordValue, state, createdMs, signedMs, leftMs }: RingKey): KeptKey {
+  return {
+    ...{ selector, algorithm, recordValue, state, createdTime: timeOf(createdMs) },
+    ...(signedMs !== undefined && { signedTime: timeOf(signedMs) }),
+    ...(leftMs !== undefined && { leftTime: timeOf(leftMs) }),
+  };
+}
+
+const parsed = new WeakMap<KubeObject, KeyRing>();
+
+/**
+ * No Secret: no keys yet. What cannot be read is never taken for that: records of its keys may be published.
+ * @throws Error naming the Secret, never its content
+ */
+export function ringOf(secret: KubeObject | undefined): KeyRing {
+  if (secret === undefined) return [];
+  const known = parsed.get(secret);
+  if (known !== undefined) return known;
+  const ring = parse(secret);
+  parsed.set(secret, ring);
+  return ring;
+}
+
+function parse(secret: KubeObject): KeyRing {
+  const { data = {} } = secret as KubeObject & { readonly data?: Readonly<Record<string, string>> };
+  const { namespace, name } = secret.metadata;
+  try {
+    const kept = JSON.parse(text(data[stateEntry])) as readonly KeptKey[];
+    return kept.map(key => ({
+      selector: key.selector,
+      algorithm: key.algorithm,
+      recordValue: key.recordValue,
+      privateKeyPem: text(data[`${key.selector}.pem`]),
+      state: key.state,
+      createdMs: Date.parse(key.createdTime),
+      signedMs: key.signedTime === undefined ? undefined : Date.parse(key.signedTime),
+      leftMs: key.leftTime === undefined ? undefined : Date.parse(key.leftTime),
+    }));
+  } catch {
+    // Whatever the parser says may repeat what it read.
+    throw new Error(
+      `Secret ${namespace}/${name} does not hold the DKIM keys that were kept in it: restore it, or delete it for new keys`,
+    );
+  }
+}
+
+/** Those that the pods load: one that is loaded everywhere may sign, one that does not sign any more need not be there. */
+export function loadedKeys(ring: KeyRing): LoadedKey[] {
+  return ring
+    .filter(({ state }) => state === 'Published' || state === 'Active')
+    .map(({ selector, algorithm, privateKeyPem, recordValue, state }) => ({
+      ...{ selector, algorithm, privateKeyPem, recordValue },
+      signs: state === 'Active',
+    }));
+}
+
+function text(base64Text: string | undefined): string {
+  if (base64Text === undefined) throw new Error('an entry is missing');
+  return Buffer.from(base64Text, 'base64').toString('utf8');
+}
+
+function base64(value: string): string {
+  return Buffer.from(value).toString('base64');
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

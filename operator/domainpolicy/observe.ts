@@ -1,0 +1,73 @@
+/** What is known of the policies that name a relay: from the caches, and from the Secrets that they refer to. */
+import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { secrets as secretKind } from '../cluster/kinds.ts';
+import type { Verdict } from '../conditions.ts';
+import { policyNeeds, type SecretData, type SecretNeed, type SecretProblem, secretProblem } from '../credentials.ts';
+import { admitPolicies, nameOf } from './attach.ts';
+import { dkimKeyOf, type LoadedKey } from './dkim-key.ts';
+import { type KeyRing, loadedKeys, ringOf, ringSecretKey } from './key-ring.ts';
+import type { PolicyState } from './state.ts';
+
+/** In the order of the cluster. @throws ApiError, ConnectionError when a Secret cannot be read, Error when kept keys are broken */
+export async function policyStatesOf(relay: MailRelay, cluster: Cluster, signal: AbortSignal): Promise<PolicyState[]> {
+  const admissions = admitPolicies([relay], cluster.policiesNaming(nameOf(relay)), cluster.namespaces);
+  const states: PolicyState[] = [];
+  for (const { policy, verdict } of admissions)
+    states.push(await policyStateOf({ relay, policy, admission: verdict }, cluster, signal));
+  return states;
+}
+
+export interface Attachment {
+  readonly relay: MailRelay;
+  readonly policy: DomainPolicy;
+  readonly admission: Verdict;
+}
+
+export async function policyStateOf(
+  { relay, policy, admission }: Attachment,
+  cluster: Cluster,
+  signal: AbortSignal,
+): Promise<PolicyState> {
+  if (admission.status !== 'True') return { policy, admission, secretProblems: [], secrets: new Map(), keys: [] };
+  const { secrets, secretProblems } = await referredSecrets(policy, cluster, signal);
+  return { policy, admission, secretProblems, secrets, keys: keysOf(policy, secrets, ringIn(cluster, relay, policy)) };
+}
+
+export function ringIn(cluster: Cluster, relay: MailRelay, policy: DomainPolicy): KeyRing {
+  return ringOf(cluster.managed(secretKind, ringSecretKey(relay, policy)));
+}
+
+interface ReferredSecrets {
+  readonly secrets: ReadonlyMap<string, SecretData>;
+  readonly secretProblems: readonly SecretProblem[];
+}
+
+async function referredSecrets(policy: DomainPolicy, cluster: Cluster, signal: AbortSignal): Promise<ReferredSecrets> {
+  const secrets = new Map<string, SecretData>();
+  const secretProblems: SecretProblem[] = [];
+  for (const needed of policyNeeds(policy)) {
+    const data = await cluster.readSecret(needed.namespace, needed.name, signal);
+    const problem =
+      data === 'Forbidden' ? forbidden(needed) : secretProblem(needed, data === 'Missing' ? undefined : data);
+    if (problem !== undefined) secretProblems.push(problem);
+    else if (data instanceof Map) secrets.set(`${needed.namespace}/${needed.name}`, data);
+  }
+  return { secrets, secretProblems };
+}
+
+function forbidden({ path, namespace, name }: SecretNeed): SecretProblem {
+  return {
+    reason: 'SecretNotFound',
+    message: `${path}: Secret ${namespace}/${name} may not be read: the operator has no rights to Secrets in namespace ${namespace}`,
+  };
+}
+
+/** Given keys sign at once: who gives them says that their records are there. */
+function keysOf(policy: DomainPolicy, secrets: ReferredSecrets['secrets'], ring: KeyRing): LoadedKey[] {
+  const { type, secretRef } = policy.spec.dkim;
+  if (type !== 'SecretRef') return loadedKeys(ring);
+  const given = secrets.get(`${policy.metadata.namespace}/${secretRef?.name ?? ''}`) ?? new Map<string, Buffer>();
+  return [...given].map(([selector, pem]) => ({ ...dkimKeyOf(pem, selector), signs: true }));
+}
