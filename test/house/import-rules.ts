@@ -59,6 +59,7 @@ const adapters: Readonly<Record<string, RegExp>> = {
   'node:sqlite': /^(relay\/queue\/sqlite\/|operator\/standalone\/lock\.ts$)/,
   pino: /^relay\/log\.ts$/,
   'prom-client': /^(relay|operator)\/metrics\.ts$/,
+  'dns-packet': /^operator\/dns\/exchange\.ts$/,
   fastify: /^relay\/http\.ts$/,
   zod: /^(relay\/config\.ts$|crds\/)/,
   yaml: /^(charts\/|crds\/|operator\/standalone)/,

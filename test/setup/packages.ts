@@ -22,6 +22,7 @@ export const requirements: readonly Requirement[] = [
   { debianPackage: 'opendkim', purpose: 'verifies DKIM signatures, independently' },
   { debianPackage: 'opendkim-tools', purpose: "OpenDKIM's command line" },
   { debianPackage: 'prometheus', purpose: 'promtool, which reads and runs the alert rules' },
+  { debianPackage: 'knot', purpose: 'authoritative DNS servers whose zones the tests edit' },
 ];
 
 /** Where something must be built or brought from Go modules and no Go is new enough for it. */

@@ -1,0 +1,138 @@
+/**
+ * What the authoritative servers of a name say of its TXT records, each for itself: a resolver would answer from its cache, and for one of
+ * them only.
+ */
+import { Turns } from './bounds.ts';
+import { type DnsRecord, type Exchange, exchange as overNetwork, type Reply } from './exchange.ts';
+import { createResolver } from './resolver.ts';
+import { createZoneServers, type FindZoneServers, type ZoneServer } from './zone-servers.ts';
+
+/** `Texts` and `Nothing` (no such name, or no such record) are definite; `Silent` is not. */
+export type Said =
+  | { readonly kind: 'Texts'; readonly texts: readonly string[] }
+  | { readonly kind: 'Nothing' }
+  | { readonly kind: 'Silent'; readonly why: string };
+
+export interface TxtAnswer {
+  /** In the order of their names. */
+  readonly servers: readonly { readonly host: string; readonly said: Said }[];
+  /** Why nobody could be asked. */
+  readonly problem: string | undefined;
+}
+
+export interface TxtLookups {
+  authoritative(name: string, signal: AbortSignal): Promise<TxtAnswer>;
+  /** As a receiver sees it, through the resolver. */
+  resolved(name: string, signal: AbortSignal): Promise<Said>;
+}
+
+export interface LookupOptions {
+  /** `host:port` of resolvers; empty: the system's. */
+  readonly nameservers: readonly string[];
+  readonly now: () => number;
+  readonly exchange?: Exchange;
+}
+
+/** Name servers of others answer on this port, and nowhere else (RFC 1035 s4.2). */
+const port = 53;
+/** RFC 1034 s3.6.2 wants no chains; some have a few. Both bounds together keep what one name may cause small. */
+const mostAliases = 5;
+const mostTargets = 2;
+const atATime = 64;
+
+export function createTxtLookups({ nameservers, now, exchange = overNetwork }: LookupOptions): TxtLookups {
+  const turns = new Turns(atATime);
+  const limited: Exchange = (server, question, options) => turns.run(() => exchange(server, question, options));
+  const ask = createResolver(nameservers, limited);
+  const findServers = createZoneServers(ask, now);
+  return {
+    authoritative: (name, signal) => lookUp(name, { findServers, exchange: limited, signal, aliasesLeft: mostAliases }),
+    async resolved(name, signal) {
+      const reply = await ask(name, 'TXT', signal);
+      if (reply.kind === 'Silent') return reply;
+      if (reply.code !== 'NOERROR' && reply.code !== 'NXDOMAIN') return { kind: 'Silent', why: reply.code };
+      const texts = reply.answers.flatMap(record => (record.type === 'TXT' ? [record.text] : []));
+      return texts.length === 0 ? { kind: 'Nothing' } : { kind: 'Texts', texts };
+    },
+  };
+}
+
+interface Look {
+  readonly findServers: FindZoneServers;
+  readonly exchange: Exchange;
+  readonly signal: AbortSignal;
+  readonly aliasesLeft: number;
+}
+
+async function lookUp(name: string, look: Look): Promise<TxtAnswer> {
+  const found = await look.findServers(name, look.signal);
+  if (found.kind === 'Unavailable') return { servers: [], problem: found.why };
+  const heard = (await Promise.all(found.servers.map(server => hear(server, name, look)))).flat();
+  // Who was delegated to and does not know the zone is asked by no resolver for long.
+  const useful = heard.filter(({ said }) => said.kind !== 'Lame');
+  if (useful.length === 0) return { servers: [], problem: `no server of ${found.zone} is authoritative for it` };
+  const aliases = new Set(useful.flatMap(({ said }) => (said.kind === 'Alias' ? [said.of] : [])));
+  if (aliases.size > 0 && look.aliasesLeft === 0)
+    return { servers: [], problem: `more than ${mostAliases} aliases in a row` };
+  const followed = [...aliases].slice(0, mostTargets);
+  const further = { ...look, aliasesLeft: look.aliasesLeft - 1 };
+  const answers = await Promise.all(followed.map(alias => lookUp(alias, further)));
+  const own = useful.flatMap(({ host, said }) => (isSaid(said) ? [{ host, said }] : []));
+  return [{ servers: own, problem: undefined }, ...answers].reduce(joined);
+}
+
+function isSaid(heard: Heard): heard is Said {
+  return heard.kind !== 'Alias' && heard.kind !== 'Lame';
+}
+
+function joined(one: TxtAnswer, other: TxtAnswer): TxtAnswer {
+  const servers = [...one.servers, ...other.servers];
+  const distinct = new Map(servers.map(server => [JSON.stringify(server), server]));
+  return {
+    servers: [...distinct.values()].sort((left, right) =>
+      left.host < right.host ? -1 : left.host > right.host ? 1 : 0,
+    ),
+    problem: one.problem ?? other.problem,
+  };
+}
+
+type Heard = Said | { readonly kind: 'Lame' } | { readonly kind: 'Alias'; readonly of: string };
+
+interface Hearing {
+  readonly host: string;
+  readonly said: Heard;
+}
+
+/** A host counts as silent only when none of its addresses answers: a cluster without IPv6 reaches half of them. */
+async function hear({ host, addresses }: ZoneServer, name: string, { exchange, signal }: Look): Promise<Hearing[]> {
+  if (addresses.length === 0) return [{ host, said: { kind: 'Silent', why: 'its address is not found' } }];
+  const heard = await Promise.all(
+    addresses.map(async address =>
+      heardIn(await exchange({ address, port }, { name, type: 'TXT', recursive: false }, { signal }), name),
+    ),
+  );
+  const definite = heard.filter(({ kind }) => kind !== 'Silent');
+  const distinct = new Map((definite.length > 0 ? definite : heard).map(said => [JSON.stringify(said), said]));
+  return [...distinct.values()].slice(0, definite.length > 0 ? heard.length : 1).map(said => ({ host, said }));
+}
+
+function heardIn(reply: Reply, name: string): Heard {
+  if (reply.kind === 'Silent') return reply;
+  if (reply.code === 'REFUSED' || reply.code === 'NOTAUTH') return { kind: 'Lame' };
+  if (reply.code !== 'NOERROR' && reply.code !== 'NXDOMAIN') return { kind: 'Silent', why: reply.code };
+  if (!reply.authoritative) return { kind: 'Lame' };
+  const end = endOfAliases(name, reply.answers);
+  const texts = reply.answers.flatMap(record => (record.type === 'TXT' && record.name === end ? [record.text] : []));
+  if (texts.length > 0) return { kind: 'Texts', texts: texts.sort() };
+  return end === name ? { kind: 'Nothing' } : { kind: 'Alias', of: end };
+}
+
+function endOfAliases(name: string, answers: readonly DnsRecord[]): string {
+  let end = name;
+  for (let step = 0; step < mostAliases; step++) {
+    const alias = answers.find(record => record.type === 'CNAME' && record.name === end);
+    if (alias?.type !== 'CNAME') return end;
+    end = alias.value;
+  }
+  return end;
+}
