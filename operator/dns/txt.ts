@@ -2,9 +2,9 @@
  * What the authoritative servers of a name say of its TXT records, each for itself: a resolver would answer from its cache, and for one of
  * them only.
  */
-import { Turns } from './bounds.ts';
+import { TimedCache, Turns } from './bounds.ts';
 import { type DnsRecord, type Exchange, exchange as overNetwork, type Reply } from './exchange.ts';
-import { createResolver } from './resolver.ts';
+import { type Ask, createResolver } from './resolver.ts';
 import { createZoneServers, type FindZoneServers, type ZoneServer } from './zone-servers.ts';
 
 /** `Texts` and `Nothing` (no such name, or no such record) are definite; `Silent` is not. */
@@ -39,22 +39,33 @@ const port = 53;
 const mostAliases = 5;
 const mostTargets = 2;
 const atATime = 64;
+const mostResolved = 4096;
+const resolvedLifeMs = 300_000;
 
 export function createTxtLookups({ nameservers, now, exchange = overNetwork }: LookupOptions): TxtLookups {
   const turns = new Turns(atATime);
   const limited: Exchange = (server, question, options) => turns.run(() => exchange(server, question, options));
   const ask = createResolver(nameservers, limited);
   const findServers = createZoneServers(ask, now);
+  const resolved = new TimedCache<Said>(mostResolved, now);
   return {
     authoritative: (name, signal) => lookUp(name, { findServers, exchange: limited, signal, aliasesLeft: mostAliases }),
-    async resolved(name, signal) {
-      const reply = await ask(name, 'TXT', signal);
-      if (reply.kind === 'Silent') return reply;
-      if (reply.code !== 'NOERROR' && reply.code !== 'NXDOMAIN') return { kind: 'Silent', why: reply.code };
-      const texts = reply.answers.flatMap(record => (record.type === 'TXT' ? [record.text] : []));
-      return texts.length === 0 ? { kind: 'Nothing' } : { kind: 'Texts', texts };
-    },
+    // Many domains include the same few providers.
+    resolved: (name, signal) =>
+      resolved.get(
+        name,
+        () => resolve(name, ask, signal),
+        () => resolvedLifeMs,
+      ),
   };
+}
+
+async function resolve(name: string, ask: Ask, signal: AbortSignal): Promise<Said> {
+  const reply = await ask(name, 'TXT', signal);
+  if (reply.kind === 'Silent') return reply;
+  if (reply.code !== 'NOERROR' && reply.code !== 'NXDOMAIN') return { kind: 'Silent', why: reply.code };
+  const texts = reply.answers.flatMap(record => (record.type === 'TXT' ? [record.text] : []));
+  return texts.length === 0 ? { kind: 'Nothing' } : { kind: 'Texts', texts };
 }
 
 interface Look {

@@ -1,7 +1,21 @@
 /** status of a DomainPolicy from what was observed: a pure function. */
-import type { DkimKeyStatus, DnsRecordStatus, DomainPolicy, DomainPolicyStatus } from '../../crds/domain-policy.ts';
-import { conditionsOf, fails, holds, type Stamp, summary, unknown, type Verdict } from '../conditions.ts';
+import type { DkimKeyStatus, DomainPolicy, DomainPolicyStatus } from '../../crds/domain-policy.ts';
+import {
+  type ConditionType,
+  conditionsOf,
+  fails,
+  holds,
+  type Stamp,
+  summary,
+  unknown,
+  type Verdict,
+} from '../conditions.ts';
 import type { SecretProblem } from '../credentials.ts';
+import { zoneLine } from './dns-record.ts';
+import type { CheckedRecord } from './record-check.ts';
+
+/** What the relay makes of the policy. AsBefore: nobody has looked since this process leads. */
+export type Programme = 'Applied' | 'Pending' | 'Rejected' | 'AsBefore';
 
 export interface PolicyObservation {
   readonly policy: DomainPolicy;
@@ -9,10 +23,12 @@ export interface PolicyObservation {
   readonly admission: Verdict;
   readonly secretProblems: readonly SecretProblem[];
   readonly keys: readonly DkimKeyStatus[];
-  readonly records: readonly DnsRecordStatus[];
-  /** Revision that holds this policy, and what every ready relay runs. */
-  readonly configurationRevision: string | undefined;
-  readonly appliedRevision: string | undefined;
+  readonly records: readonly CheckedRecord[];
+  /** Whether records are looked up at all. */
+  readonly isChecking: boolean;
+  /** Publishing is left to external-dns, which is not there. */
+  readonly lacksExternalDns: boolean;
+  readonly programme: Programme;
   readonly previous: DomainPolicyStatus | undefined;
   readonly stamp: Stamp;
 }
@@ -29,13 +45,28 @@ export function domainPolicyStatus(observed: PolicyObservation): DomainPolicySta
   return {
     ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),
     dkim: { keys },
-    dnsRecords: records,
+    dnsRecords: records.map(({ fault: _, ...record }) => record),
     conditions: conditionsOf(
       [summary(verdicts, ['DNSPublished']), ...verdicts],
       observed.previous?.conditions ?? [],
       stamp,
     ),
   };
+}
+
+const everyType: readonly ConditionType[] = [
+  'Ready',
+  'Accepted',
+  'ResolvedRefs',
+  'DKIMReady',
+  'DNSPublished',
+  'Programmed',
+];
+
+/** Before anything was looked at: whoever waits for a condition finds it from the start. */
+export function firstPolicyStatus(stamp: Stamp): DomainPolicyStatus {
+  const verdicts = everyType.map(type => unknown(type, 'Pending', 'not looked at yet'));
+  return { conditions: conditionsOf(verdicts, [], stamp) };
 }
 
 function resolvedRefs({ secretProblems }: PolicyObservation): Verdict {
@@ -48,20 +79,83 @@ function resolvedRefs({ secretProblems }: PolicyObservation): Verdict {
 function dkimReady({ policy, keys }: PolicyObservation): Verdict {
   if (policy.spec.dkim.type === 'Disabled')
     return holds('DKIMReady', 'SigningDisabled', 'spec.dkim asks for no signatures');
-  const active = keys.filter(({ state }) => state === 'Active');
-  if (active.length === 0) return fails('DKIMReady', 'KeysUnavailable', 'there is no key to sign with');
-  const named = active.map(({ selector, algorithm }) => `${selector} (${algorithm})`);
-  return holds('DKIMReady', 'KeysActive', `mail is signed with ${named.join(' and ')}`);
+  const named = (...states: readonly DkimKeyStatus['state'][]): string =>
+    keys
+      .filter(({ state }) => states.includes(state))
+      .map(({ selector, algorithm }) => `${selector} (${algorithm})`)
+      .join(' and ');
+  const [active, pending, published] = [named('Active'), named('Pending'), named('Published')];
+  const waits = [
+    ...(pending === '' ? [] : [`the record of ${pending} is awaited`]),
+    ...(published === '' ? [] : [`${published} is about to sign: its record is there, and the pods load it`]),
+  ].join('; ');
+  if (active !== '')
+    return holds(
+      'DKIMReady',
+      'KeysActive',
+      [`mail is signed with ${active}`, ...(waits === '' ? [] : [waits])].join('; '),
+    );
+  return waits === ''
+    ? fails('DKIMReady', 'KeysUnavailable', 'there is no key to sign with')
+    : fails('DKIMReady', 'KeysPending', `mail is not signed: ${waits}`);
 }
 
-function dnsPublished({ records }: PolicyObservation): Verdict {
-  return unknown('DNSPublished', 'RecordsNotChecked', `${records.length} records are needed, and none was looked up`);
+const mostFaults = 4;
+const longestMessage = 4096;
+
+function dnsPublished(observed: PolicyObservation): Verdict {
+  const verdict = recordsVerdict(observed);
+  if (!observed.lacksExternalDns || verdict.status === 'True') return verdict;
+  const message = `this cluster has no DNSEndpoint of external-dns, so that nobody publishes the records: ${verdict.message}`;
+  return fails('DNSPublished', 'ExternalDNSNotFound', message.slice(0, longestMessage));
 }
 
-function programmed({ admission, configurationRevision, appliedRevision }: PolicyObservation): Verdict {
-  if (admission.status !== 'True' || configurationRevision === undefined)
+function recordsVerdict({ records, isChecking }: PolicyObservation): Verdict {
+  if (!isChecking)
+    return unknown('DNSPublished', 'RecordsNotChecked', `${records.length} records are needed, and none was looked up`);
+  const of = (state: CheckedRecord['state']): CheckedRecord[] => records.filter(record => record.state === state);
+  const wrong = [...of('Missing'), ...of('Mismatch')];
+  if (wrong.length > 0) {
+    const reason = of('Missing').length > 0 ? 'RecordsMissing' : 'RecordsMismatch';
+    return fails(
+      'DNSPublished',
+      reason,
+      told(wrong, record => `${record.fault}: publish ${zoneLine({ ...record, type: 'TXT' })}`),
+    );
+  }
+  const unusable = of('Published').filter(({ fault }) => fault !== undefined);
+  if (unusable.length > 0)
+    return fails(
+      'DNSPublished',
+      'SPFUnusable',
+      told(unusable, ({ fault }) => fault ?? ''),
+    );
+  const open = of('Unknown');
+  if (open.length > 0)
+    return unknown(
+      'DNSPublished',
+      'RecordsUnknown',
+      told(open, ({ name, fault }) => fault ?? `${name} is being looked up`),
+    );
+  return holds('DNSPublished', 'RecordsPublished', `${records.length} records are there`);
+}
+
+function told(records: readonly CheckedRecord[], line: (record: CheckedRecord) => string): string {
+  const lines = records.slice(0, mostFaults).map(line);
+  const more = records.length - lines.length;
+  return [...lines, ...(more === 0 ? [] : [`and ${more} more, see status.dnsRecords`])]
+    .join('; ')
+    .slice(0, longestMessage);
+}
+
+/** It names no revision: the relay has one for all its policies, and a change of one must not rewrite the others. */
+function programmed({ admission, programme, previous }: PolicyObservation): Verdict {
+  if (admission.status !== 'True' || programme === 'Rejected')
     return fails('Programmed', 'ConfigurationRejected', 'the relay does not run this policy; other conditions say why');
-  return configurationRevision === appliedRevision
-    ? holds('Programmed', 'ConfigurationApplied', `revision ${configurationRevision} is running`)
-    : unknown('Programmed', 'ConfigurationPending', `revision ${configurationRevision} is not running yet`);
+  if (programme === 'Applied')
+    return holds('Programmed', 'ConfigurationApplied', 'every ready relay pod runs this policy');
+  const before = previous?.conditions?.find(({ type }) => type === 'Programmed');
+  return programme === 'AsBefore' && before?.status === 'True'
+    ? holds('Programmed', 'ConfigurationApplied', before.message)
+    : unknown('Programmed', 'ConfigurationPending', 'not every relay pod runs this policy as it is now');
 }

@@ -10,7 +10,7 @@ import type { Stamp } from '../conditions.ts';
 import { policyNeeds, relayNeeds, type SecretNeed } from '../credentials.ts';
 import { nameOf } from '../domainpolicy/attach.ts';
 import { type DnsRecord, desiredRecords } from '../domainpolicy/dns-record.ts';
-import { domainPolicyStatus } from '../domainpolicy/status.ts';
+import { domainPolicyStatus, type Programme } from '../domainpolicy/status.ts';
 import { notAfterMs } from '../mailrelay/certificate.ts';
 import { type Bind, type ObservedPolicy, relayConfigOf, type SecretFiles } from '../mailrelay/desired/config.ts';
 import { mailRelayStatus } from '../mailrelay/status.ts';
@@ -183,12 +183,18 @@ function policyStatusOf(state: PolicyState, input: StatusInput): DomainPolicySta
     secretProblems,
     // Without look-ups nobody would ever say that a key may sign, so that it signs at once.
     keys: keys.map(({ selector, algorithm }) => ({ selector, algorithm, state: 'Active' })),
-    records: recordsOf(plan.observed, state).map(record => ({ ...record, state: 'Unknown' })),
-    configurationRevision: isRunning(state) ? plan.configuration?.config.revision : undefined,
-    appliedRevision,
+    records: recordsOf(plan.observed, state).map(record => ({ ...record, state: 'Unknown', fault: undefined })),
+    isChecking: false,
+    lacksExternalDns: false,
+    programme: programmeOf(isRunning(state) ? plan.configuration?.config.revision : undefined, appliedRevision),
     previous: previous(policy) as DomainPolicyStatus | undefined,
     stamp: stampOf(policy, nowMs),
   });
+}
+
+function programmeOf(revision: string | undefined, appliedRevision: string | undefined): Programme {
+  if (revision === undefined) return 'Rejected';
+  return revision === appliedRevision ? 'Applied' : 'Pending';
 }
 
 function stampOf({ metadata: { generation } }: PostroadObject, nowMs: number): Stamp {

@@ -1,0 +1,129 @@
+/** What the records of a policy are, by what the authoritative servers said: pure. */
+import type { DnsRecordStatus } from '../../crds/domain-policy.ts';
+import type { Said, TxtAnswer } from '../dns/txt.ts';
+import type { DnsRecord } from './dns-record.ts';
+import { mergeSpf, mostLookups, spfRecordsOf, termsOf } from './spf.ts';
+import { isSameKey, isSamePolicy, tagListOf } from './tag-list.ts';
+
+/** What was learnt of one name. */
+export interface RecordSight {
+  readonly answer: TxtAnswer;
+  /** SPF: look-ups that receivers make for the record as it should be; undefined: not counted. */
+  readonly lookups: number | undefined;
+  /** SPF: includes that have no record. */
+  readonly broken: readonly string[];
+}
+
+export interface CheckedRecord extends DnsRecordStatus {
+  /** What is wrong, for the condition; undefined: nothing, or not known. */
+  readonly fault: string | undefined;
+}
+
+type State = DnsRecordStatus['state'];
+
+interface Found {
+  readonly state: State;
+  readonly value: string;
+  readonly observed?: string;
+  readonly fault?: string;
+}
+
+const longestObserved = 2048;
+
+export function checkRecord(record: DnsRecord, sight: RecordSight | undefined): CheckedRecord {
+  const found = sight === undefined ? { state: 'Unknown' as const, value: record.value } : judge(record, sight);
+  const { name, type, purpose } = record;
+  const observed = 'observed' in found ? found.observed : undefined;
+  return {
+    ...{ name, type, purpose, value: found.value, state: found.state },
+    ...(observed !== undefined && { observed: observed.slice(0, longestObserved) }),
+    fault: 'fault' in found ? found.fault : undefined,
+  };
+}
+
+/** The worst of what any server says: receivers ask whichever they like. */
+function judge(record: DnsRecord, sight: RecordSight): Found {
+  const { servers, problem } = sight.answer;
+  const perServer = servers.map(({ host, said }) => ({ host, found: judgeServer(record, said, sight) }));
+  const of = (state: State) => perServer.find(({ found }) => found.state === state);
+  const worst = of('Mismatch') ?? of('Missing') ?? of('Unknown');
+  const value = perServer.find(({ found }) => found.state !== 'Unknown')?.found.value ?? record.value;
+  if (worst === undefined && problem === undefined) return perServer[0]?.found ?? { state: 'Unknown', value };
+  if (worst === undefined || (worst.found.state === 'Unknown' && problem !== undefined))
+    return { state: 'Unknown', value, fault: `${record.name}: ${problem}` };
+  const isAll = perServer.every(({ found }) => found.state === worst.found.state);
+  const where = isAll || worst.found.fault === undefined ? '' : ` (says ${worst.host}, not every server)`;
+  return {
+    ...worst.found,
+    ...(worst.found.fault !== undefined && { fault: `${worst.found.fault}${where}` }),
+  };
+}
+
+function judgeServer(record: DnsRecord, said: Said, sight: RecordSight): Found {
+  if (said.kind === 'Silent')
+    return { state: 'Unknown', value: record.value, fault: `${record.name}: a server gives no answer (${said.why})` };
+  const texts = said.kind === 'Texts' ? said.texts : [];
+  return judges[record.purpose](record, texts, sight);
+}
+
+const judges: Readonly<
+  Record<DnsRecord['purpose'], (record: DnsRecord, texts: readonly string[], sight: RecordSight) => Found>
+> = { DKIM: judgeKey, SPF: judgeSpf, DMARC: judgePolicy };
+
+function judgeKey({ name, value }: DnsRecord, texts: readonly string[]): Found {
+  if (texts.length === 0) return { state: 'Missing', value, fault: `${name} is missing` };
+  // RFC 6376 s3.6.2.2: with several, which one is used is anybody's guess.
+  const [only] = texts;
+  if (texts.length === 1 && only !== undefined && isSameKey(only, value)) return { state: 'Published', value };
+  const fault = texts.length > 1 ? `${name} has ${texts.length} records and must have one` : `${name} is another key`;
+  return { state: 'Mismatch', value, observed: texts.join('\n'), fault };
+}
+
+function judgeSpf({ name, value }: DnsRecord, texts: readonly string[], { lookups, broken }: RecordSight): Found {
+  const records = spfRecordsOf(texts);
+  const own = termsOf(value).slice(0, -1);
+  const [only] = records;
+  const trouble = spfTrouble(name, lookups, broken);
+  const andTrouble = trouble === undefined ? '' : `, and ${trouble}`;
+  if (only === undefined) return { state: 'Missing', value, fault: `${name} has no SPF record${andTrouble}` };
+  const observed = records.join('\n');
+  const merged = mergeSpf(only, own);
+  if (records.length > 1) {
+    // RFC 7208 s4.5: with two, receivers use none.
+    const terms = records.slice(1).flatMap(record => mergeSpf(record, []).value.split(' ').slice(1, -1));
+    const { value: all } = mergeSpf(only, [...new Set([...terms, ...own])]);
+    return {
+      state: 'Mismatch',
+      value: all,
+      observed,
+      fault: `${name} has ${records.length} SPF records and must have one`,
+    };
+  }
+  if (!merged.isThere) {
+    const missing = own.filter(term => !termsOf(only).includes(term));
+    return {
+      state: 'Mismatch',
+      value: merged.value,
+      observed,
+      fault: `${name} lacks ${missing.join(' ')}${andTrouble}`,
+    };
+  }
+  return { state: 'Published', value: merged.value, ...(trouble !== undefined && { fault: trouble }) };
+}
+
+function spfTrouble(name: string, lookups: number | undefined, broken: readonly string[]): string | undefined {
+  if (lookups !== undefined && lookups > mostLookups)
+    return `the SPF record of ${name} costs more than ${mostLookups} look-ups, so that receivers refuse it (RFC 7208 s4.6.4)`;
+  return broken.length === 0
+    ? undefined
+    : `the SPF record of ${name} includes ${broken.join(', ')}, which has none, so that receivers refuse it (RFC 7208 s5.2)`;
+}
+
+function judgePolicy({ name, value }: DnsRecord, texts: readonly string[]): Found {
+  const records = texts.filter(text => tagListOf(text)?.get('v')?.toUpperCase() === 'DMARC1');
+  const [only] = records;
+  if (only === undefined) return { state: 'Missing', value, fault: `${name} is missing` };
+  if (records.length === 1 && isSamePolicy(only, value)) return { state: 'Published', value };
+  const fault = records.length > 1 ? `${name} has ${records.length} DMARC records` : `${name} says something else`;
+  return { state: 'Mismatch', value, observed: records.join('\n'), fault };
+}

@@ -1,0 +1,146 @@
+/**
+ * Looks at the records of all policies, beside the queue that reconciles them: a pass takes what was seen last, and never waits for DNS.
+ * Each record has its own time; when what is seen changes, its policy is looked at again.
+ */
+import type { Clock } from '../../relay/clock.ts';
+import type { Log } from '../../relay/log.ts';
+import type { TxtAnswer, TxtLookups } from '../dns/txt.ts';
+import type { MetricSink } from '../kube/metrics.ts';
+import { createWorkQueue, type Requeue } from '../kube/workqueue.ts';
+import type { DnsRecord } from './dns-record.ts';
+import { type CheckedRecord, checkRecord, type RecordSight } from './record-check.ts';
+import { countLookups, mergeSpf, spfRecordsOf, termsOf } from './spf.ts';
+
+export interface Seen {
+  /** Of the last look. */
+  readonly record: CheckedRecord;
+  /** What the last look that was definite said of the record being there; undefined: none was. */
+  readonly definite: { readonly isThere: boolean; readonly timeMs: number } | undefined;
+}
+
+export interface Watched {
+  readonly record: DnsRecord;
+  /** Somebody signs by it: a change must be noticed within minutes. */
+  readonly isGuarded: boolean;
+}
+
+export interface RecordWatch {
+  /** These, and no others any more, for this policy (`namespace/name`); `version` differs: all are looked at now. */
+  want(policyKey: string, records: readonly Watched[], version: string): void;
+  forget(policyKey: string): void;
+  seen(policyKey: string, record: DnsRecord): Seen | undefined;
+  /** Until the signal is aborted. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface WatchOptions {
+  readonly lookups: TxtLookups;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly metrics: MetricSink;
+  readonly touchPolicy: (key: string) => void;
+}
+
+const firstWaitMs = 15_000;
+const longestWaitMs = 300_000;
+const guardMs = 180_000;
+const settledMs = 3_600_000;
+const jitter = 0.2;
+/** Names under way; each asks all its servers. */
+const concurrency = 32;
+
+interface Entry {
+  readonly policyKey: string;
+  readonly record: DnsRecord;
+  isGuarded: boolean;
+  /** In a row that did not find it. */
+  misses: number;
+  seen: Seen | undefined;
+}
+
+export function createRecordWatch(options: WatchOptions): RecordWatch {
+  const { lookups, clock, random, log, metrics, touchPolicy } = options;
+  const queue = createWorkQueue({ name: 'dns', clock, random, log, metrics });
+  const entries = new Map<string, Entry>();
+  const byPolicy = new Map<string, { readonly version: string; readonly keys: ReadonlySet<string> }>();
+
+  function waitMs({ seen, misses, isGuarded }: Entry): number {
+    const isFound = seen?.record.state === 'Published';
+    const found = isGuarded ? guardMs : settledMs;
+    const base = isFound ? found : Math.min(longestWaitMs, firstWaitMs * 2 ** Math.max(0, misses - 1));
+    return base * (1 + jitter * (2 * random() - 1));
+  }
+
+  async function look(key: string, signal: AbortSignal): Promise<Requeue | undefined> {
+    const before = entries.get(key);
+    if (before === undefined) return undefined;
+    const sight = await sightOf(before.record, lookups, signal);
+    const entry = entries.get(key);
+    // Asked for no more, or for another value, while the answer was under way.
+    if (entry !== before) return undefined;
+    const record = checkRecord(entry.record, sight);
+    const isThere = record.state === 'Published';
+    const definite = record.state === 'Unknown' ? entry.seen?.definite : { isThere, timeMs: clock.now() };
+    const isNew = JSON.stringify(entry.seen?.record) !== JSON.stringify(record);
+    entry.seen = { record, definite };
+    entry.misses = isThere ? 0 : entry.misses + 1;
+    if (isNew) touchPolicy(entry.policyKey);
+    return { requeueAfterMs: waitMs(entry) };
+  }
+
+  function keep(key: string, entry: Entry, isNewVersion: boolean): void {
+    const known = entries.get(key);
+    if (known === undefined) {
+      entries.set(key, entry);
+      queue.add(key);
+      return;
+    }
+    const becomesGuarded = entry.isGuarded && !known.isGuarded;
+    known.isGuarded = entry.isGuarded;
+    if (isNewVersion) {
+      known.misses = 0;
+      queue.add(key);
+    } else if (becomesGuarded) queue.addAfter(key, guardMs);
+  }
+
+  function forget(policyKey: string): void {
+    for (const key of byPolicy.get(policyKey)?.keys ?? []) entries.delete(key);
+    byPolicy.delete(policyKey);
+  }
+
+  return {
+    want(policyKey, records, version) {
+      const before = byPolicy.get(policyKey);
+      const wanted = new Map(records.map(watched => [keyOf(policyKey, watched.record), watched]));
+      for (const key of before?.keys ?? []) if (!wanted.has(key)) entries.delete(key);
+      byPolicy.set(policyKey, { version, keys: new Set(wanted.keys()) });
+      for (const [key, { record, isGuarded }] of wanted)
+        keep(key, { policyKey, record, isGuarded, misses: 0, seen: undefined }, before?.version !== version);
+    },
+    forget,
+    seen: (policyKey, record) => entries.get(keyOf(policyKey, record))?.seen,
+    run: signal => queue.run(look, { concurrency, signal }),
+  };
+}
+
+/** With its value: a record that should say something else is another one. */
+function keyOf(policyKey: string, { name, purpose, value }: DnsRecord): string {
+  return JSON.stringify([policyKey, name, purpose, value]);
+}
+
+async function sightOf(record: DnsRecord, lookups: TxtLookups, signal: AbortSignal): Promise<RecordSight> {
+  const answer = await lookups.authoritative(record.name, signal);
+  if (record.purpose !== 'SPF') return { answer, lookups: undefined, broken: [] };
+  const { value } = mergeSpf(firstSpf(answer), termsOf(record.value).slice(0, -1));
+  const counted = await countLookups(value, async name => {
+    const said = await lookups.resolved(name, signal);
+    if (said.kind === 'Silent') return undefined;
+    return said.kind === 'Texts' ? said.texts : [];
+  });
+  return { answer, ...counted };
+}
+
+function firstSpf({ servers }: TxtAnswer): string | undefined {
+  return servers.flatMap(({ said }) => (said.kind === 'Texts' ? spfRecordsOf(said.texts) : []))[0];
+}
