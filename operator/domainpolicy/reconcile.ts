@@ -1,0 +1,243 @@
+/**
+ * One pass over a policy: who takes it, its keys, its records for external-dns, its status. It waits for the API server alone: what DNS
+ * says is looked up beside it, and brings the policy back here when it changes.
+ */
+import type { DkimKeyStatus, DomainPolicy } from '../../crds/domain-policy.ts';
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import { domainPolicies, optionalKinds } from '../cluster/kinds.ts';
+import type { ControllerDeps } from '../controller.ts';
+import type { KubeObject } from '../kube/object.ts';
+import type { Requeue } from '../kube/workqueue.ts';
+import { admitPolicies, nameOf, relayNameOf } from './attach.ts';
+import { dnsEndpoint, endpointName, valueIn } from './desired.ts';
+import { type DnsRecord, desiredRecords } from './dns-record.ts';
+import type { RingKeeper } from './keep-ring.ts';
+import { type RingKey, ringSecretKey } from './key-ring.ts';
+import { policyStateOf } from './observe.ts';
+import { type CheckedRecord, checkRecord } from './record-check.ts';
+import type { RecordWatch, Seen } from './record-watch.ts';
+import type { KeySight } from './rotation.ts';
+import type { PolicyState } from './state.ts';
+import { domainPolicyStatus, firstPolicyStatus, type Programme } from './status.ts';
+
+export interface Parts {
+  readonly deps: ControllerDeps;
+  readonly watch: RecordWatch;
+  readonly rings: RingKeeper;
+}
+
+/** An older look lets no key sign. */
+const freshLookMs = 600_000;
+/** What the relay makes of a new generation is not known at once. */
+const settleMs = 1000;
+
+type Attached = PolicyState & { readonly relay: MailRelay };
+
+export async function reconcilePolicy(key: string, parts: Parts, signal: AbortSignal): Promise<Requeue | undefined> {
+  const { cluster } = parts.deps;
+  const policy = cluster.policy(key);
+  if (policy === undefined) {
+    parts.watch.forget(key);
+    await parts.rings.sweep(key, undefined, signal);
+    return undefined;
+  }
+  try {
+    return await pass(policy, parts, signal);
+  } catch (error) {
+    await sayFirst(policy, parts, signal);
+    throw error;
+  }
+}
+
+async function pass(policy: DomainPolicy, parts: Parts, signal: AbortSignal): Promise<Requeue | undefined> {
+  const { cluster } = parts.deps;
+  const relay = cluster.relay(relayNameOf(policy));
+  const naming = cluster.policiesNaming(relayNameOf(policy));
+  const all = naming.some(one => nameOf(one) === nameOf(policy)) ? naming : [...naming, policy];
+  const admissions = admitPolicies(relay === undefined ? [] : [relay], all, cluster.namespaces);
+  const admission = admissions.find(one => nameOf(one.policy) === nameOf(policy))?.verdict;
+  if (admission === undefined) throw new Error(`no verdict on DomainPolicy ${nameOf(policy)}`);
+  if (relay === undefined || admission.status !== 'True') {
+    parts.watch.forget(nameOf(policy));
+    const state: PolicyState = { policy, admission, secretProblems: [], secrets: new Map(), keys: [] };
+    await writeStatus({ state, keys: [], records: [], programme: 'Rejected' }, parts, signal);
+    return undefined;
+  }
+  const state = await policyStateOf({ relay, policy, admission }, cluster, signal);
+  return await passAttached({ ...state, relay }, parts, signal);
+}
+
+async function passAttached(attached: Attached, parts: Parts, signal: AbortSignal): Promise<Requeue | undefined> {
+  const { relay, policy } = attached;
+  const isPaused = relay.spec.reconciliation === 'Paused';
+  const question = { relay, policy, signal, sight: (key: RingKey) => sightOf(key, attached, parts) };
+  const { ring, againMs } = isPaused
+    ? { ring: parts.rings.ring(relay, policy), againMs: undefined }
+    : await parts.rings.step(question);
+  const given = policy.spec.dkim.type === 'SecretRef' ? attached.keys : [];
+  const wanted = recordsOf(attached, [...ring, ...given]);
+  look(attached, { wanted, ring }, parts);
+  const records = wanted.map(record => checked(record, nameOf(policy), parts));
+  if (!isPaused) {
+    await publish(policy, records, parts, signal);
+    await parts.rings.sweep(nameOf(policy), ringSecretKey(relay, policy), signal);
+  }
+  const keys = [...ring.map(keyStatus), ...given.map(givenStatus)].sort((one, other) =>
+    one.selector < other.selector ? -1 : 1,
+  );
+  const programme = programmeOf(attached, parts);
+  await writeStatus({ state: attached, keys, records, programme }, parts, signal);
+  const isNew = isNewGeneration(policy);
+  const times = [...(againMs === undefined ? [] : [againMs]), ...(isNew ? [settleMs] : [])];
+  return times.length === 0 ? undefined : { requeueAfterMs: Math.min(...times) };
+}
+
+function keyStatus({ selector, algorithm, state, createdMs }: RingKey): DkimKeyStatus {
+  return { selector, algorithm, state, createdTime: new Date(createdMs).toISOString() };
+}
+
+function givenStatus({ selector, algorithm }: PolicyState['keys'][number]): DkimKeyStatus {
+  return { selector, algorithm, state: 'Active' };
+}
+
+function recordsOf(
+  { policy, relay }: Attached,
+  keys: readonly { selector: string; recordValue: string }[],
+): DnsRecord[] {
+  return desiredRecords({ policy, keys, hostname: relay.spec.hostname, route: relay.spec.route });
+}
+
+interface Looked {
+  readonly wanted: readonly DnsRecord[];
+  readonly ring: readonly RingKey[];
+}
+
+/** Guarded: a key by which somebody signs, or is about to. */
+function look({ policy }: Attached, { wanted, ring }: Looked, { watch }: Parts): void {
+  if (policy.spec.dns.checks === 'Disabled') {
+    watch.forget(nameOf(policy));
+    return;
+  }
+  const living = new Set(ring.filter(({ state }) => state !== 'Retiring').map(({ recordValue }) => recordValue));
+  const isRotating = ring.length > living.size;
+  const records = wanted.map(record => ({
+    record,
+    isGuarded: record.purpose === 'DKIM' && (isRotating || living.has(record.value)),
+  }));
+  watch.want(nameOf(policy), records, String(policy.metadata.generation));
+}
+
+function checked(record: DnsRecord, policyKey: string, { watch }: Parts): CheckedRecord {
+  return watch.seen(policyKey, record)?.record ?? checkRecord(record, undefined);
+}
+
+function sightOf(key: RingKey, attached: Attached, parts: Parts): KeySight {
+  const { relay, policy } = attached;
+  const { deps, watch } = parts;
+  const sights = recordsOf(attached, [key])
+    .filter(({ purpose }) => purpose === 'DKIM')
+    .map(record => watch.seen(nameOf(policy), record));
+  const state = deps.states.get(nameOf(relay));
+  const rendered = state?.rendered.get(nameOf(policy));
+  const running = state?.running?.get(nameOf(policy));
+  const isIn = (selectors: readonly string[] | undefined): boolean => selectors?.includes(key.selector) === true;
+  return {
+    record: everywhere(sights, deps.clock.now()),
+    loaded: isIn(running?.loaded) && isIn(rendered?.loaded),
+    signing: state?.running === undefined ? undefined : isIn(running?.signing) || isIn(rendered?.signing),
+  };
+}
+
+function everywhere(sights: readonly (Seen | undefined)[], nowMs: number): KeySight['record'] {
+  if (sights.some(seen => seen?.definite?.isThere === false)) return 'No';
+  const isSeen = sights.every(
+    seen => seen?.record.state === 'Published' && nowMs - (seen.definite?.timeMs ?? 0) < freshLookMs,
+  );
+  return sights.length > 0 && isSeen ? 'Yes' : 'Unknown';
+}
+
+function isNewGeneration({ status, metadata: { generation } }: DomainPolicy): boolean {
+  return status?.observedGeneration !== undefined && status.observedGeneration !== generation;
+}
+
+function programmeOf({ relay, policy }: Attached, { deps }: Parts): Programme {
+  const state = deps.states.get(nameOf(relay));
+  if (isNewGeneration(policy)) return 'Pending';
+  if (state?.running === undefined) return 'AsBefore';
+  const [rendered, running] = [state.rendered.get(nameOf(policy)), state.running.get(nameOf(policy))];
+  return rendered !== undefined && rendered.digest === running?.digest ? 'Applied' : 'Pending';
+}
+
+async function publish(
+  policy: DomainPolicy,
+  records: readonly CheckedRecord[],
+  { deps: { cluster, apply } }: Parts,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!cluster.kinds.dnsEndpoint) return;
+  const resource = optionalKinds.dnsEndpoint;
+  const live = cluster.managed(resource, `${policy.metadata.namespace}/${endpointName(policy)}`);
+  if (policy.spec.dns.publish === 'Manual') {
+    if (live !== undefined) await apply.delete({ resource, live, signal });
+    return;
+  }
+  const entries = records.flatMap(record => {
+    const value = publishedValue(record, policy, live);
+    return value === undefined ? [] : [{ name: record.name, value }];
+  });
+  if (entries.length > 0) await apply.apply({ resource, wanted: dnsEndpoint(policy, entries), live, signal });
+}
+
+/** Before it is known what the owner has there, an SPF record of ours could take its place; one that we wrote stays as it is. */
+function publishedValue(
+  { name, purpose, state, value }: CheckedRecord,
+  policy: DomainPolicy,
+  live: KubeObject | undefined,
+): string | undefined {
+  if (purpose !== 'SPF' || state !== 'Unknown' || policy.spec.dns.checks === 'Disabled') return value;
+  return valueIn(live, name);
+}
+
+interface Outcome {
+  readonly state: PolicyState;
+  readonly keys: readonly DkimKeyStatus[];
+  readonly records: readonly CheckedRecord[];
+  readonly programme: Programme;
+}
+
+async function writeStatus(outcome: Outcome, { deps }: Parts, signal: AbortSignal): Promise<void> {
+  const { policy, admission, secretProblems } = outcome.state;
+  const { apiVersion, kind, metadata, spec } = policy;
+  const status = domainPolicyStatus({
+    ...{
+      policy,
+      admission,
+      secretProblems,
+      keys: outcome.keys,
+      records: outcome.records,
+      programme: outcome.programme,
+    },
+    isChecking: spec.dns.checks === 'Enabled' && admission.status === 'True',
+    lacksExternalDns: spec.dns.publish === 'ExternalDNS' && !deps.cluster.kinds.dnsEndpoint,
+    previous: policy.status,
+    stamp: { nowMs: deps.clock.now(), generation: metadata.generation },
+  });
+  const { name, namespace } = metadata;
+  const wanted = { apiVersion, kind, metadata: { name, namespace }, status };
+  await deps.apply.applyStatus({ resource: domainPolicies, wanted, live: policy, signal });
+}
+
+/** Whoever waits for a condition finds it also while a pass fails. */
+async function sayFirst(policy: DomainPolicy, { deps }: Parts, signal: AbortSignal): Promise<void> {
+  if (policy.status !== undefined || signal.aborted) return;
+  const { apiVersion, kind, metadata } = policy;
+  const { name, namespace, generation } = metadata;
+  const status = firstPolicyStatus({ nowMs: deps.clock.now(), generation });
+  const wanted = { apiVersion, kind, metadata: { name, namespace }, status };
+  try {
+    await deps.apply.applyStatus({ resource: domainPolicies, wanted, live: policy, signal });
+  } catch (error) {
+    // The pass has failed already, and says why.
+    deps.log.warn({ err: error, policy: nameOf(policy) }, 'the first status of a policy was not written');
+  }
+}
