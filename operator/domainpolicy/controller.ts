@@ -2,36 +2,23 @@
 import { type ClusterChange, policyKeyOf } from '../cluster/change.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
-import { createTxtLookups, type TxtLookups } from '../dns/txt.ts';
+import { createTxtLookups } from '../dns/txt.ts';
 import { createWorkQueue } from '../kube/workqueue.ts';
 import { nameOf, relayNameOf } from './attach.ts';
 import { createRingKeeper } from './keep-ring.ts';
 import { reconcilePolicy } from './reconcile.ts';
 import { createRecordWatch } from './record-watch.ts';
 
-export interface DomainPolicyController extends Controller {
-  /** Look-ups run beside the queue, from the first pass of the term to its end. */
-  readonly looking: Promise<void> | undefined;
-}
-
-export function createDomainPolicyController(deps: ControllerDeps, given?: TxtLookups): DomainPolicyController {
-  const { cluster, clock, random, log, metrics, options } = deps;
-  const queue = createWorkQueue({ name: 'domainpolicies', clock, random, log, metrics });
-  const lookups = given ?? createTxtLookups({ nameservers: options.nameservers, now: () => clock.now() });
-  const touchPolicy = (key: string): void => queue.add(key);
+export function createDomainPolicyController(deps: ControllerDeps): Controller {
+  const { cluster, clock, random, log, metrics, options, touchPolicy } = deps;
+  const queue = createWorkQueue({ name: 'domainpolicy', clock, random, log, metrics });
+  const lookups = createTxtLookups({ nameservers: options.nameservers, now: () => clock.now() });
   const watch = createRecordWatch({ lookups, clock, random, log, metrics, touchPolicy });
   const parts = { deps, watch, rings: createRingKeeper(deps) };
-  let looking: Promise<void> | undefined;
   return {
     queue,
-    get looking() {
-      return looking;
-    },
-    async reconcile(key, signal) {
-      // The signal is that of the term.
-      looking ??= watch.run(signal).catch((error: unknown) => log.error({ err: error }, 'DNS is looked up no more'));
-      return await reconcilePolicy(key, parts, signal);
-    },
+    reconcile: (key, signal) => reconcilePolicy(key, parts, signal),
+    beside: signal => watch.run(signal),
     onChange(change) {
       for (const key of policiesConcerned(change, cluster)) queue.add(key, change.isInitial ? 'backlog' : 'fresh');
     },

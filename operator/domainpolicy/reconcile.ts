@@ -15,7 +15,7 @@ import type { RingKeeper } from './keep-ring.ts';
 import { type RingKey, ringSecretKey } from './key-ring.ts';
 import { policyStateOf } from './observe.ts';
 import { type CheckedRecord, checkRecord } from './record-check.ts';
-import type { RecordWatch, Seen } from './record-watch.ts';
+import { freshLookMs, type RecordWatch, type Seen } from './record-watch.ts';
 import type { KeySight } from './rotation.ts';
 import type { PolicyState } from './state.ts';
 import { domainPolicyStatus, firstPolicyStatus, type Programme } from './status.ts';
@@ -26,8 +26,6 @@ export interface Parts {
   readonly rings: RingKeeper;
 }
 
-/** An older look lets no key sign. */
-const freshLookMs = 600_000;
 /** What the relay makes of a new generation is not known at once. */
 const settleMs = 1000;
 

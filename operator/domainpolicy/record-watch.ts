@@ -42,6 +42,8 @@ export interface WatchOptions {
   readonly touchPolicy: (key: string) => void;
 }
 
+/** An older look lets no key sign. */
+export const freshLookMs = 600_000;
 const firstWaitMs = 15_000;
 const longestWaitMs = 300_000;
 const guardMs = 180_000;
@@ -73,16 +75,18 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
   }
 
   async function look(key: string, signal: AbortSignal): Promise<Requeue | undefined> {
-    const before = entries.get(key);
-    if (before === undefined) return undefined;
-    const sight = await sightOf(before.record, lookups, signal);
     const entry = entries.get(key);
-    // Asked for no more, or for another value, while the answer was under way.
-    if (entry !== before) return undefined;
+    if (entry === undefined) return undefined;
+    const sight = await sightOf(entry.record, lookups, signal);
+    // Asked for no more while the answer was under way.
+    if (entries.get(key) !== entry) return undefined;
     const record = checkRecord(entry.record, sight);
     const isThere = record.state === 'Published';
-    const definite = record.state === 'Unknown' ? entry.seen?.definite : { isThere, timeMs: clock.now() };
-    const isNew = JSON.stringify(entry.seen?.record) !== JSON.stringify(record);
+    const before = entry.seen;
+    const definite = record.state === 'Unknown' ? before?.definite : { isThere, timeMs: clock.now() };
+    // One that says the same as long ago lets a key sign that an old look did not.
+    const isRenewed = isThere && entry.isGuarded && clock.now() - (before?.definite?.timeMs ?? 0) >= freshLookMs;
+    const isNew = isRenewed || JSON.stringify(before?.record) !== JSON.stringify(record);
     entry.seen = { record, definite };
     entry.misses = isThere ? 0 : entry.misses + 1;
     if (isNew) touchPolicy(entry.policyKey);

@@ -133,6 +133,25 @@ describe('a DKIM key', () => {
     assert.equal(world.states, 'r2 Active');
   });
 
+  it('is kept for as long again when a pod that was away comes back signing with it', () => {
+    const world = new World({ algorithms: ['Ed25519'] });
+    settled(world);
+    world.nowMs += 90 * dayMs;
+    settled(world);
+    settled(world);
+    world.nowMs += 6 * dayMs;
+    world.signing.add('e1');
+    world.pass();
+    world.roll();
+    world.pass();
+    world.nowMs += 6 * dayMs;
+    world.pass();
+    assert.equal(world.states, 'e1 Retiring, e2 Active');
+    world.nowMs += dayMs;
+    world.pass();
+    assert.equal(world.states, 'e2 Active');
+  });
+
   it('stops when its record is gone, and goes on when it is back; a look without an answer changes nothing', () => {
     const world = new World({ algorithms: ['Ed25519'] });
     settled(world);

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { domainPolicies, mailRelays, namespaces, secrets } from '../../operator/cluster/kinds.ts';
+import { dkimKeyOf, mintDkimKey } from '../../operator/domainpolicy/dkim-key.ts';
+import { isWrite } from '../support/apiserver-audit.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { type PolicyWorld, startPolicyWorld } from './policy-world.ts';
+import { published } from './published-records.ts';
+
+let world: PolicyWorld;
+
+before(async () => {
+  world = await startPolicyWorld();
+});
+after(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+const relayRef = (name: string) => ({ relayRef: { name, namespace: 'mail' } });
+
+test('a key is minted once, signs when its record is at every server and the pods have it, and the status says so', async () => {
+  await world.zone('sign.example', []);
+  await world.relay('sign', { hostname: 'mail.sign.example' });
+  world.podsFollow = false;
+  await world.policy('sign', { ...relayRef('sign'), domains: ['sign.example'] });
+  await world.whenCondition('sign', 'DNSPublished', 'False RecordsMissing');
+  await world.whenCondition('sign', 'DKIMReady', 'False KeysPending');
+  const { dnsRecords = [], dkim } = await world.status('sign');
+  assert.deepEqual(
+    dnsRecords.map(({ purpose, state }) => `${purpose} ${state}`),
+    ['DKIM Missing', 'SPF Missing', 'DMARC Missing'],
+  );
+  const [key] = dkim?.keys ?? [];
+  const [secret] = (await world.rings()).filter(({ metadata }) => metadata.name.startsWith('sign-dkim-'));
+  assert.equal(secret?.metadata.namespace, 'mail');
+  assert.equal(secret?.metadata.ownerReferences?.[0]?.kind, 'MailRelay');
+
+  const lines = published(dnsRecords);
+  await world.zone('sign.example', lines, [world.dns.one]);
+  world.clock.jump(300_000);
+  await waitUntil('one of two servers to be seen', async () => {
+    const { conditions = [] } = await world.status('sign');
+    return conditions.some(({ message }) => message.includes('says ns2.sign.example, not every server'));
+  });
+  assert.equal((await world.status('sign')).dkim?.keys[0]?.state, 'Pending');
+
+  await world.zone('sign.example', lines);
+  world.clock.jump(300_000);
+  await world.whenCondition('sign', 'DNSPublished', 'True RecordsPublished');
+  await waitUntil(
+    'the key to be published',
+    async () => (await world.status('sign')).dkim?.keys[0]?.state === 'Published',
+  );
+  assert.equal(await world.condition('sign', 'DKIMReady'), 'False KeysPending');
+  world.podsFollow = true;
+  await world.whenCondition('sign', 'DKIMReady', 'True KeysActive');
+  await world.whenCondition('sign', 'Programmed', 'True ConfigurationApplied');
+  await world.whenCondition('sign', 'Ready', 'True Ready');
+  assert.equal((await world.status('sign')).dkim?.keys[0]?.selector, key?.selector);
+});
+
+test('a second pass over everything writes nothing', async () => {
+  const before = (await world.api.server.auditLog()).length;
+  const versions = async (): Promise<string | undefined> =>
+    (await world.api.get(domainPolicies, { namespace: 'shop', name: 'sign' })).metadata.resourceVersion;
+  const version = await versions();
+  world.touchAll();
+  // A label of somebody else's brings the policy to the queue, and is the only write that there is.
+  await world.api.edit(domainPolicies, { namespace: 'shop', name: 'sign' }, { metadata: { labels: { team: 'shop' } } });
+  world.clock.jump(200_000);
+  await world.relay('later');
+  await world.policy('later', { ...relayRef('later'), domains: ['later.example'] });
+  await world.whenCondition('later', 'DKIMReady', 'False KeysPending');
+  const writes = (await world.api.server.auditLog())
+    .slice(before)
+    .filter(request => isWrite(request) && request.user !== '' && request.name.startsWith('sign'))
+    .map(({ verb, resource, name, userAgent }) => `${verb} ${resource} ${name} ${userAgent.split('/')[0]}`);
+  assert.equal(writes.length, 1, JSON.stringify(writes));
+  assert.notEqual(await versions(), version);
+});
+
+test('the older of two that claim a domain has it, the loser is told, and takes over when it goes', async () => {
+  await world.relay('claims');
+  const spec = { ...relayRef('claims'), domains: ['claims.example'] };
+  await world.policy('b-first', spec);
+  await world.whenCondition('b-first', 'Accepted', 'True Accepted');
+  const madeMs = Date.now();
+  await waitUntil('the next second', () => Math.floor(Date.now() / 1000) > Math.floor(madeMs / 1000));
+  await world.policy('a-second', spec);
+  await world.whenCondition('a-second', 'Accepted', 'False Conflicted');
+  const { conditions = [] } = await world.status('a-second');
+  assert.match(conditions.find(({ type }) => type === 'Accepted')?.message ?? '', /belongs to shop\/b-first/);
+  await world.api.remove(domainPolicies, { namespace: 'shop', name: 'b-first' });
+  await world.whenCondition('a-second', 'Accepted', 'True Accepted');
+  await waitUntil('the keys of the one that went to go', async () => {
+    const names = (await world.rings()).map(({ metadata }) => metadata.labels?.['postroad.dev/policy-name']);
+    return !names.includes('b-first') && names.includes('a-second');
+  });
+});
+
+test('a relay that asks for a label takes a namespace when it gets the label, and lets it go when it loses it', async () => {
+  const selector = { matchLabels: { tier: 'gold' } };
+  await world.relay('selects', { policies: { namespaces: { from: 'Selector', selector } } });
+  await world.relay('own', { policies: { namespaces: { from: 'Same' } } });
+  await world.policy('gold', { ...relayRef('selects'), domains: ['gold.example'] }, 'other');
+  await world.policy('stranger', { ...relayRef('own'), domains: ['own.example'] }, 'other');
+  await world.policy('native', { ...relayRef('own'), domains: ['own.example'] }, 'mail');
+  await world.whenCondition('native', 'Accepted', 'True Accepted', 'mail');
+  await world.whenCondition('stranger', 'Accepted', 'False RelayNotFound', 'other');
+  await world.whenCondition('gold', 'Accepted', 'False RelayNotFound', 'other');
+  await world.api.edit(namespaces, { name: 'other' }, { metadata: { labels: { tier: 'gold' } } });
+  await world.whenCondition('gold', 'Accepted', 'True Accepted', 'other');
+  await world.api.edit(namespaces, { name: 'other' }, { metadata: { labels: { tier: null } } });
+  await world.whenCondition('gold', 'Accepted', 'False RelayNotFound', 'other');
+});
+
+test('a policy comes to life when the relay that it names is made', async () => {
+  await world.policy('waits', { ...relayRef('comes'), domains: ['waits.example'] });
+  await world.whenCondition('waits', 'Accepted', 'False RelayNotFound');
+  await world.relay('comes');
+  await world.whenCondition('waits', 'Accepted', 'True Accepted');
+});
+
+test('keys move with their policy to a relay of another name, and stay what they are', async () => {
+  await world.relay('from');
+  await world.relay('to');
+  await world.policy('moves', { ...relayRef('from'), domains: ['moves.example'] });
+  await world.whenCondition('moves', 'DKIMReady', 'False KeysPending');
+  const before = (await world.status('moves')).dkim?.keys.map(({ selector }) => selector);
+  await world.api.edit(domainPolicies, { namespace: 'shop', name: 'moves' }, { spec: relayRef('to') });
+  await waitUntil('the keys to be with the other relay alone', async () => {
+    const names = (await world.rings())
+      .filter(({ metadata }) => metadata.labels?.['postroad.dev/policy-name'] === 'moves')
+      .map(({ metadata }) => metadata.name);
+    return names.length === 1 && names[0]?.startsWith('to-dkim-');
+  });
+  assert.deepEqual(
+    (await world.status('moves')).dkim?.keys.map(({ selector }) => selector),
+    before,
+  );
+});
+
+test('given keys sign at once; a Secret that is missing or wrong is a condition', async () => {
+  await world.relay('given');
+  const dkim = { type: 'SecretRef', secretRef: { name: 'keys' } };
+  await world.policy('given', { ...relayRef('given'), domains: ['given.example'], dkim });
+  await world.whenCondition('given', 'ResolvedRefs', 'False SecretNotFound');
+  const pem = await mintDkimKey('Ed25519');
+  const data = { mine: Buffer.from(pem).toString('base64') };
+  await world.api.create(secrets, {
+    ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'keys', namespace: 'shop' } },
+    ...{ data },
+  });
+  await world.whenCondition('given', 'DKIMReady', 'True KeysActive');
+  const { dkim: kept, dnsRecords = [] } = await world.status('given');
+  assert.deepEqual(kept?.keys, [{ selector: 'mine', algorithm: 'Ed25519', state: 'Active' }]);
+  assert.equal(dnsRecords[0]?.value, dkimKeyOf(pem, 'mine').recordValue);
+});
+
+test('a relay that is paused keeps the keys of its policies as they are', async () => {
+  await world.relay('paused', { reconciliation: 'Paused' });
+  await world.policy('paused', { ...relayRef('paused'), domains: ['paused.example'] });
+  await world.whenCondition('paused', 'DKIMReady', 'False KeysUnavailable');
+  await world.api.edit(mailRelays, { namespace: 'mail', name: 'paused' }, { spec: { reconciliation: 'Active' } });
+  await world.whenCondition('paused', 'DKIMReady', 'False KeysPending');
+});
+
+test('that nobody publishes what is left to external-dns is a condition, as long as the cluster does not know it', async () => {
+  await world.relay('lacks');
+  await world.policy('lacks', { ...relayRef('lacks'), domains: ['lacks.example'], dns: { publish: 'ExternalDNS' } });
+  await world.whenCondition('lacks', 'DNSPublished', 'False ExternalDNSNotFound');
+});

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { holds } from '../../../operator/conditions.ts';
+import { checkRecord } from '../../../operator/domainpolicy/record-check.ts';
+import {
+  domainPolicyStatus,
+  firstPolicyStatus,
+  type PolicyObservation,
+} from '../../../operator/domainpolicy/status.ts';
+import { domainPolicy } from '../builders.ts';
+
+const nowMs = Date.UTC(2026, 0, 1);
+const record = {
+  name: 'k._domainkey.shop.example.com',
+  type: 'TXT',
+  purpose: 'DKIM',
+  value: 'v=DKIM1; p=AAAA',
+} as const;
+const seen = (texts: readonly string[]) =>
+  checkRecord(record, {
+    answer: {
+      servers: [{ host: 'ns1', said: texts.length === 0 ? { kind: 'Nothing' } : { kind: 'Texts', texts } }],
+      problem: undefined,
+    },
+    lookups: undefined,
+    broken: [],
+  });
+
+function conditions(changes: Partial<PolicyObservation>): Record<string, string> {
+  const { conditions: all = [] } = domainPolicyStatus({
+    policy: domainPolicy(),
+    admission: holds('Accepted', 'Accepted', 'attached'),
+    secretProblems: [],
+    keys: [{ selector: 'k', algorithm: 'RSA2048', state: 'Active' }],
+    records: [seen(['v=DKIM1; p=AAAA'])],
+    isChecking: true,
+    lacksExternalDns: false,
+    programme: 'Applied',
+    previous: undefined,
+    stamp: { nowMs, generation: 1 },
+    ...changes,
+  });
+  return Object.fromEntries(all.map(({ type, status, reason, message }) => [type, `${status} ${reason}: ${message}`]));
+}
+
+describe('status of a DomainPolicy', () => {
+  it('is ready when its keys sign, its records are there and every pod runs it', () => {
+    assert.match(conditions({})['Ready'] ?? '', /^True Ready/);
+  });
+
+  it('says which record is missing and the line to publish', () => {
+    const { DNSPublished } = conditions({ records: [seen([])] });
+    assert.equal(
+      DNSPublished,
+      'False RecordsMissing: k._domainkey.shop.example.com is missing: publish k._domainkey.shop.example.com. 3600 IN TXT "v=DKIM1; p=AAAA"',
+    );
+  });
+
+  it('says that mail is not signed while keys wait, and for what', () => {
+    const { DKIMReady } = conditions({ keys: [{ selector: 'k', algorithm: 'Ed25519', state: 'Pending' }] });
+    assert.equal(DKIMReady, 'False KeysPending: mail is not signed: the record of k (Ed25519) is awaited');
+  });
+
+  it('keeps the verdict on the pods while nobody has looked, and names no revision', () => {
+    const running = domainPolicyStatus({
+      ...{
+        policy: domainPolicy(),
+        admission: holds('Accepted', 'Accepted', ''),
+        secretProblems: [],
+        keys: [],
+        records: [],
+      },
+      ...{ isChecking: true, lacksExternalDns: false, programme: 'Applied', previous: undefined },
+      stamp: { nowMs, generation: 1 },
+    });
+    assert.match(
+      conditions({ programme: 'AsBefore', previous: running })['Programmed'] ?? '',
+      /^True ConfigurationApplied/,
+    );
+    assert.match(conditions({ programme: 'AsBefore' })['Programmed'] ?? '', /^Unknown ConfigurationPending/);
+    assert.match(conditions({ programme: 'Pending', previous: running })['Programmed'] ?? '', /^Unknown/);
+  });
+
+  it('has every condition from the first moment', () => {
+    const types = (firstPolicyStatus({ nowMs, generation: 1 }).conditions ?? []).map(
+      ({ type, status }) => `${type} ${status}`,
+    );
+    assert.deepEqual(
+      types,
+      Object.keys(conditions({})).map(type => `${type} Unknown`),
+    );
+  });
+});
