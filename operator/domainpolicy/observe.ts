@@ -4,7 +4,7 @@ import type { MailRelay } from '../../crds/mail-relay.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { secrets as secretKind } from '../cluster/kinds.ts';
 import type { Verdict } from '../conditions.ts';
-import { policyNeeds, type SecretData, type SecretNeed, type SecretProblem, secretProblem } from '../credentials.ts';
+import { policyNeeds, type SecretData, type SecretProblem, secretProblem } from '../credentials.ts';
 import { admitPolicies, nameOf } from './attach.ts';
 import { dkimKeyOf, type LoadedKey } from './dkim-key.ts';
 import { type KeyRing, loadedKeys, ringOf, ringSecretKey } from './key-ring.ts';
@@ -49,19 +49,11 @@ async function referredSecrets(policy: DomainPolicy, cluster: Cluster, signal: A
   const secretProblems: SecretProblem[] = [];
   for (const needed of policyNeeds(policy)) {
     const data = await cluster.readSecret(needed.namespace, needed.name, signal);
-    const problem =
-      data === 'Forbidden' ? forbidden(needed) : secretProblem(needed, data === 'Missing' ? undefined : data);
+    const problem = secretProblem(needed, data === 'Missing' ? undefined : data);
     if (problem !== undefined) secretProblems.push(problem);
     else if (data instanceof Map) secrets.set(`${needed.namespace}/${needed.name}`, data);
   }
   return { secrets, secretProblems };
-}
-
-function forbidden({ path, namespace, name }: SecretNeed): SecretProblem {
-  return {
-    reason: 'SecretNotFound',
-    message: `${path}: Secret ${namespace}/${name} may not be read: the operator has no rights to Secrets in namespace ${namespace}`,
-  };
 }
 
 /** Given keys sign at once: who gives them says that their records are there. */
