@@ -22,7 +22,7 @@ export interface Options {
   readonly desired: DesiredOptions;
 }
 
-interface Flag {
+export interface Flag {
   readonly value: string;
   /** Undefined: none, and `required` says whether one must be given. */
   readonly default?: string;
@@ -32,7 +32,7 @@ interface Flag {
 
 const seconds = (ms: number): string => String(ms / 1000);
 
-const flags = {
+export const flags = {
   kubeconfig: { value: 'FILE', help: 'how to reach the API server; without it, as a pod of the cluster' },
   context: { value: 'NAME', help: "of the kubeconfig; without it, the file's own choice" },
   namespace: { value: 'NAME', help: "the operator's own: there is the lease; without it, $POD_NAMESPACE" },
@@ -51,7 +51,7 @@ const flags = {
   'monitoring-labels': { value: 'LABELS', default: '', help: 'by which a Prometheus finds PodMonitors and rules' },
   'runbook-url': {
     value: 'URL',
-    default: 'https://github.com/postroad/postroad/blob/main/docs/runbook.md',
+    default: 'https://github.com/postroad/postroad/blob/main/docs/runbooks/alerts.md',
     help: 'page with the runbook; each alert is a section of it',
   },
   nameservers: { value: 'LIST', default: '', help: 'host:port of who is asked for names; "" for the system\'s' },

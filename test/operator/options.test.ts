@@ -39,7 +39,7 @@ test('an image is enough in a pod; all else has its default', () => {
       operator: { namespace: 'postroad', podLabels: {} },
       monitoringNamespaces: [],
       monitoringLabels: {},
-      runbookUrl: 'https://github.com/postroad/postroad/blob/main/docs/runbook.md',
+      runbookUrl: 'https://github.com/postroad/postroad/blob/main/docs/runbooks/alerts.md',
     },
   });
 });
