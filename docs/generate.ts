@@ -1,7 +1,9 @@
 /** Writes the pages of docs/reference that come from code, so that no page can name a metric or reason that is not there. */
 import { writeFile } from 'node:fs/promises';
 import { reasons } from '../operator/conditions.ts';
+import { rotationReasons } from '../operator/domainpolicy/rotation.ts';
 import { renewalReasons } from '../operator/mailrelay/certificate-policy.ts';
+import { warnedReasons } from '../operator/mailrelay/reconcile.ts';
 import { operatorMetrics } from '../operator/metric-definitions.ts';
 import { type Flag, flags } from '../operator/options.ts';
 import { deferReasons, failReasons } from '../relay/deliver/outcome.ts';
@@ -46,14 +48,22 @@ function metricTable(metrics: Readonly<Record<string, Metric>>): string {
 }
 
 /** Events whose reason is neither that of a condition nor in a table of its own. A test compares it with what the code records. */
-export const otherEventReasons: Readonly<Record<string, string>> = {};
+export const otherEventReasons: Readonly<Record<string, string>> = {
+  VolumesKept:
+    'A MailRelay is gone, and volumes that may hold mail are kept: a MailRelay of its name takes them up again.',
+};
 
 export function renderConditions(): string {
   const conditionRows = Object.entries(reasons).map(([reason, meaning]) =>
     row([`[${reason}](../runbooks/conditions.md#${reason.toLowerCase()})`, meaning]),
   );
-  const events = { ...renewalReasons, ...otherEventReasons };
-  const eventRows = Object.entries(events).map(([reason, meaning]) => row([`\`${reason}\``, meaning]));
+  const eventRows = Object.entries({
+    'MailRelay: certificate and authority': renewalReasons,
+    'MailRelay: volumes': otherEventReasons,
+    'DomainPolicy: DKIM keys': rotationReasons,
+  }).flatMap(([about, meanings]) =>
+    Object.entries(meanings).map(([reason, meaning]) => row([`\`${reason}\``, about, meaning])),
+  );
   return `# Reasons of conditions and Events
 
 Generated from the code by \`npm run generate\`. Why a message was refused or deferred is on [another page](reasons.md).
@@ -66,9 +76,10 @@ ${table(['reason', 'what it means'], conditionRows)}
 
 # Events
 
-\`kubectl -n NAMESPACE events --for mailrelay/NAME\`, or \`--for domainpolicy/NAME\`. Kubernetes forgets them after an hour. A condition that turns bad is told as a Warning with the condition's own reason; beside these:
+\`kubectl -n NAMESPACE events --for mailrelay/NAME\`, or \`--for domainpolicy/NAME\`. Kubernetes forgets them after an hour. These conditions of a MailRelay are told as a Warning when they turn bad, with
+their own reason: ${[...warnedReasons].join(', ')}. Beside these:
 
-${table(['reason', 'what it means'], eventRows)}
+${table(['reason', 'of', 'what it means'], eventRows)}
 `;
 }
 

@@ -188,13 +188,13 @@ async function writeStatus(
 function tellNews({ events }: ControllerDeps, relay: MailRelay, status: NonNullable<MailRelay['status']>): void {
   for (const { type, status: value, reason, message } of status.conditions ?? []) {
     const before = relay.status?.conditions?.find(one => one.type === type);
-    const isBad = value === 'False' && worthAnEvent.has(reason);
+    const isBad = value === 'False' && warnedReasons.has(reason);
     if (isBad && before?.reason !== reason && type !== 'Ready')
       events.record(relay, { type: 'Warning', reason, action: 'Reconcile', note: message });
   }
 }
 
-const worthAnEvent = new Set([
+export const warnedReasons: ReadonlySet<string> = new Set([
   'NameTaken',
   'SecretNotFound',
   'SecretNotReadable',
