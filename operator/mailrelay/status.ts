@@ -141,6 +141,9 @@ function programmed({ configurationRevision, appliedRevision, cluster }: RelayOb
   if (cluster?.tooLarge !== undefined) return fails('Programmed', 'ConfigurationTooLarge', cluster.tooLarge);
   if (configurationRevision === undefined)
     return fails('Programmed', 'ConfigurationRejected', 'no configuration could be made; other conditions say why');
+  // Of no pods, all run it: nothing is awaited of a relay that is parked.
+  if (cluster?.workload.wanted === 0 && cluster.workload.pods.length === 0)
+    return holds('Programmed', 'ConfigurationApplied', 'no pods are asked for');
   return configurationRevision === appliedRevision
     ? holds('Programmed', 'ConfigurationApplied', `revision ${configurationRevision} is running`)
     : unknown('Programmed', 'ConfigurationPending', `revision ${configurationRevision} is not running yet`);

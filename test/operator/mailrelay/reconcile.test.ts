@@ -213,6 +213,12 @@ describe('a pass over a relay', () => {
     assert.equal(reasonOf('Paused'), 'Paused');
   });
 
+  it('says of a relay without pods that it is parked, not that something is awaited', async () => {
+    putRelay({ replicas: 0 });
+    await start().pass();
+    assert.deepEqual([reasonOf('Ready'), reasonOf('Programmed')], ['Parked', 'ConfigurationApplied']);
+  });
+
   it('says of a Secret that it may not be read', async () => {
     putRelay({ clients: { usersSecretRef: { name: 'users' } } });
     cluster.secrets.set('mail/users', 'Forbidden');

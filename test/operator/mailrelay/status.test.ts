@@ -139,6 +139,8 @@ const cases: Readonly<Record<string, readonly [Changes, Partial<typeof good>]>> 
   'a relay is parked': [
     {
       relay: storedRelay({ replicas: 0 }),
+      // No pod says what it runs.
+      appliedRevision: undefined,
       workload: { replicas: 0, readyReplicas: 0, updatedReplicas: 0, wanted: 0 },
     },
     { Ready: 'True Parked' },
