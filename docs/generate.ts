@@ -76,7 +76,7 @@ ${table(['reason', 'what it means'], conditionRows)}
 
 # Events
 
-\`kubectl -n NAMESPACE events --for mailrelay/NAME\`, or \`--for domainpolicy/NAME\`. Kubernetes forgets them after an hour. These conditions of a MailRelay are told as a Warning when they turn bad, with
+\`kubectl -n NAMESPACE events --for mailrelay/NAME\`, or \`--for domainpolicy/NAME\`. Kubernetes forgets them, usually after an hour. These conditions of a MailRelay are told as a Warning when they turn bad, with
 their own reason: ${[...warnedReasons].join(', ')}. Beside these:
 
 ${table(['reason', 'of', 'what it means'], eventRows)}
