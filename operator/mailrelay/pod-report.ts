@@ -9,18 +9,34 @@ export interface PodReport {
 /** Metrics of one relay have some 20 KiB; whatever sends more is none. */
 export const mostReportBytes = 1024 * 1024;
 
+/** Of a line that is of interest, a multiple. What is longer is no metric of ours. */
+const longestLine = 1024;
+
 /** `undefined`: the text is not from a relay that has its configuration. */
 export function podReportOf(metrics: string): PodReport | undefined {
-  const revision = /^postroad_config_revision_info\{revision="([^"\\]{1,128})"\} 1$/m.exec(metrics)?.[1];
-  const queuedRecipients = sumOf(metrics.matchAll(/^postroad_queue_recipients\{[^}]*\} ([0-9.e+]+)$/gm));
-  const openSessions = sumOf(metrics.matchAll(/^postroad_accept_sessions_open\{[^}]*\} ([0-9.e+]+)$/gm)) ?? 0;
+  let revision: string | undefined;
+  const queued: number[] = [];
+  const sessions: number[] = [];
+  // Line by line: an answer may be hostile, and a pattern that runs over lines could be made to take minutes for a megabyte.
+  for (const line of metrics.split('\n')) {
+    if (line.length > longestLine || !line.startsWith('postroad_')) continue;
+    revision ??= /^postroad_config_revision_info\{revision="([^"\\]{1,128})"\} 1$/.exec(line)?.[1];
+    queued.push(...valueIn(line, 'postroad_queue_recipients'));
+    sessions.push(...valueIn(line, 'postroad_accept_sessions_open'));
+  }
+  const [queuedRecipients, openSessions] = [sumOf(queued), sumOf(sessions) ?? 0];
   if (revision === undefined || queuedRecipients === undefined) return undefined;
   return { revision, queuedRecipients, openSessions };
 }
 
+function valueIn(line: string, name: string): number[] {
+  if (!line.startsWith(`${name}{`)) return [];
+  const value = /^[^}]*\} ([0-9.e+]+)$/.exec(line)?.[1];
+  return value === undefined ? [] : [Number(value)];
+}
+
 /** `undefined`: nothing to add up, or no numbers. */
-function sumOf(matches: Iterable<RegExpExecArray>): number | undefined {
-  const values = [...matches].map(([, value]) => Number(value));
+function sumOf(values: readonly number[]): number | undefined {
   const sum = values.reduce((total, value) => total + value, 0);
   return values.length === 0 || !Number.isFinite(sum) ? undefined : sum;
 }

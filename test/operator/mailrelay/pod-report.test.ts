@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { podReportOf } from '../../../operator/mailrelay/pod-report.ts';
+import { mostReportBytes, podReportOf } from '../../../operator/mailrelay/pod-report.ts';
 import { createMetrics } from '../../../relay/metrics.ts';
 
 test('the metrics of a relay say what it runs and how much it holds', async () => {
@@ -33,5 +33,19 @@ for (const [what, text] of [
 ] as const) {
   test(`${what} is no report`, () => {
     assert.equal(podReportOf(text), undefined);
+  });
+}
+
+for (const [what, part] of [
+  ['lines that begin as a metric and never end', 'postroad_queue_recipients{\n'],
+  ['one line without an end', 'postroad_queue_recipients{'],
+  ['revisions without an end', 'postroad_config_revision_info{revision="'],
+] as const) {
+  test(`a hostile pod cannot keep the operator busy: a megabyte of ${what} is read in an instant`, () => {
+    const text = part.repeat(Math.floor(mostReportBytes / part.length));
+    const before = performance.now();
+    assert.equal(podReportOf(text), undefined);
+    // It took minutes when a pattern ran over the ends of lines; it is 5 ms now.
+    assert.ok(performance.now() - before < 1000, `${performance.now() - before} ms`);
   });
 }
