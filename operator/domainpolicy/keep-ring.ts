@@ -2,13 +2,23 @@
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import { managedDkimDefaults } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
+import { relayKeyOf } from '../cluster/change.ts';
 import { secrets as secretKind } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
 import { Turns } from '../dns/bounds.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { nameOf } from './attach.ts';
 import { type DkimAlgorithm, dkimKeyOf, mintDkimKey } from './dkim-key.ts';
-import { type KeyRing, type RingKey, ringOf, ringSecret, ringSecretKey } from './key-ring.ts';
+import {
+  isRing,
+  type KeyRing,
+  type RingKey,
+  ringOf,
+  ringSecret,
+  ringSecretKey,
+  ringSecretName,
+  toldKeys,
+} from './key-ring.ts';
 import {
   freshKey,
   type KeySight,
@@ -30,6 +40,12 @@ export interface RingQuestion {
   readonly signal: AbortSignal;
 }
 
+interface RingChange {
+  readonly live: KubeObject | undefined;
+  readonly before: KeyRing;
+  readonly ring: KeyRing;
+}
+
 export type RingKeeper = ReturnType<typeof createRingKeeper>;
 
 const dayMs = 86_400_000;
@@ -37,6 +53,8 @@ const dayMs = 86_400_000;
 const mintedAtATime = 2;
 /** A cache shows what was written within this, or something is wrong with it. */
 const rememberedMs = 30_000;
+/** After that it is looked whether a name that was somebody else's is free by now. */
+const takenForMs = 60_000;
 
 interface Written {
   readonly object: KubeObject;
@@ -49,14 +67,26 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
   const written = new Map<string, Written>();
 
   /** What is stored: the cache may still show what was before our last write, and a key must not be made twice. */
-  function stored(key: string): KubeObject | undefined {
-    const live = cluster.managed(secretKind, key);
+  function stored(relay: MailRelay, policy: DomainPolicy): KubeObject | undefined {
+    const key = ringSecretKey(relay, policy);
+    const cached = cluster.managed(secretKind, key);
+    const live = cached !== undefined && isRing(cached, relay) ? cached : undefined;
     const own = written.get(key);
     if (own === undefined) return live;
-    const isBehind = live?.metadata.resourceVersion === own.overVersion && clock.now() - own.timeMs < rememberedMs;
+    const isBehind = cached?.metadata.resourceVersion === own.overVersion && clock.now() - own.timeMs < rememberedMs;
     if (isBehind) return own.object;
     written.delete(key);
     return live;
+  }
+
+  /** The cache shows what has our labels: whatever else is under the name is seen before anything is written over it. */
+  async function find({ relay, policy, signal }: RingQuestion): Promise<KubeObject | 'Taken' | undefined> {
+    const live = stored(relay, policy);
+    const isAsked = policy.spec.dkim.type === 'Managed' || ringsOf(nameOf(policy)).length > 0;
+    if (live !== undefined || !isAsked) return live;
+    const name = { namespace: relay.metadata.namespace, name: ringSecretName(relay, policy) };
+    const there = await apply.peek(secretKind, name, signal);
+    return there === undefined || isRing(there, relay) ? there : 'Taken';
   }
 
   async function mint(algorithm: DkimAlgorithm): Promise<RingKey> {
@@ -64,10 +94,9 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     return freshKey(dkimKeyOf(pem), clock.now());
   }
 
-  async function store(question: RingQuestion, ring: KeyRing): Promise<void> {
+  async function store(question: RingQuestion, ring: KeyRing, live: KubeObject | undefined): Promise<void> {
     const { relay, policy, signal } = question;
     const key = ringSecretKey(relay, policy);
-    const live = stored(key);
     const wanted = ringSecret(relay, policy, ring);
     const { result, object } = await apply.apply({
       ...{ resource: secretKind, wanted, live, signal },
@@ -79,10 +108,26 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     touchRelay(nameOf(relay));
   }
 
+  async function keep(question: RingQuestion, { live, before, ring }: RingChange): Promise<void> {
+    const { relay, policy, signal } = question;
+    if (ring.length === 0) {
+      if (live !== undefined) await apply.delete({ resource: secretKind, live, signal });
+      return;
+    }
+    // Found by its name alone, it has lost its labels.
+    const isSeen = live !== undefined && live === stored(relay, policy);
+    if (!isSeen || isDifferent(before, ring)) await store(question, ring, live);
+  }
+
+  /** Not: what only carries the labels of one. */
+  function ringsOf(policyKey: string): KubeObject[] {
+    return cluster.keySecretsOf(policyKey).filter(secret => isRing(secret, cluster.relay(relayKeyOf(secret) ?? '')));
+  }
+
   /** Those of a relay that the policy named before, else none: a key whose record is published is worth keeping. */
   function inherited({ policy }: RingQuestion): KeyRing {
-    for (const secret of cluster.keySecretsOf(nameOf(policy))) {
-      const ring = ringOf(secret);
+    for (const secret of ringsOf(nameOf(policy))) {
+      const ring = toldKeys(secret, policy, clock.now());
       // The pods of this relay have none of them yet.
       if (ring.length > 0)
         return ring.map(key => ({
@@ -106,28 +151,24 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
 
   return {
     /** As stored, for who only looks. */
-    ring: (relay: MailRelay, policy: DomainPolicy): KeyRing => ringOf(stored(ringSecretKey(relay, policy))),
+    ring: (relay: MailRelay, policy: DomainPolicy): KeyRing => ringOf(stored(relay, policy)),
 
     async step(question: RingQuestion): Promise<RingStep> {
-      const { relay, policy, signal } = question;
-      const live = stored(ringSecretKey(relay, policy));
+      const live = await find(question);
+      if (live === 'Taken') return { ring: [], againMs: takenForMs };
       const before = live === undefined ? inherited(question) : ringOf(live);
       const rotation = rotate(rotationOf(question, before, clock.now()));
       const minted = await Promise.all(rotation.mint.map(mint));
       const ring = [...rotation.ring, ...minted];
-      if (ring.length === 0) {
-        if (live !== undefined) await apply.delete({ resource: secretKind, live, signal });
-        return { ring, againMs: undefined };
-      }
-      if (live === undefined || isDifferent(before, ring)) await store(question, ring);
+      await keep(question, { live, before, ring });
       const births = minted.map(({ selector, algorithm }) => ({ reason: 'KeyMinted' as const, selector, algorithm }));
-      for (const event of [...rotation.events, ...births]) tell(policy, event);
+      for (const event of [...rotation.events, ...births]) tell(question.policy, event);
       return { ring, againMs: minted.length > 0 ? 0 : rotation.againMs };
     },
 
     /** Rings that nobody signs by any more: the policy is gone, or has its keys with another relay. */
     async sweep(policyKey: string, kept: string | undefined, signal: AbortSignal): Promise<void> {
-      for (const live of cluster.keySecretsOf(policyKey)) {
+      for (const live of ringsOf(policyKey)) {
         const key = `${live.metadata.namespace}/${live.metadata.name}`;
         if (key !== kept) await apply.delete({ resource: secretKind, live, signal });
       }

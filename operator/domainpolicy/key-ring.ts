@@ -7,10 +7,10 @@ import { createHash } from 'node:crypto';
 import type { DkimKeyStatus, DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import type { KubeObject } from '../kube/object.ts';
-import { policyNameLabel, policyNamespaceLabel } from '../labels.ts';
+import { isOwnedBy, policyNameLabel, policyNamespaceLabel } from '../labels.ts';
 import { type DesiredObject, ownedMetadata } from '../mailrelay/desired/object.ts';
 import { nameOf } from './attach.ts';
-import type { DkimKey, LoadedKey } from './dkim-key.ts';
+import { type DkimKey, dkimKeyOf, type LoadedKey } from './dkim-key.ts';
 
 export type KeyState = DkimKeyStatus['state'];
 
@@ -38,8 +38,9 @@ interface KeptKey {
   readonly leftTime?: string;
 }
 
+/** Long enough that nobody finds a name for a policy of his that leads to the keys of another's. */
 export function ringSecretName(relay: MailRelay, policy: DomainPolicy): string {
-  const hash = createHash('sha256').update(nameOf(policy)).digest('hex').slice(0, 10);
+  const hash = createHash('sha256').update(nameOf(policy)).digest('hex').slice(0, 32);
   return `${relay.metadata.name}-dkim-${hash}`;
 }
 
@@ -108,6 +109,46 @@ function parse(secret: KubeObject): KeyRing {
     throw new Error(
       `Secret ${namespace}/${name} does not hold the DKIM keys that were kept in it: restore it, or delete it for new keys`,
     );
+  }
+}
+
+/** A Secret says whose keys it holds by labels, which anybody may put on his own: it is a ring only where the relay owns it whose ring it is. */
+export function isRing({ metadata }: KubeObject, relay: MailRelay | undefined): boolean {
+  return (
+    relay !== undefined &&
+    metadata.namespace === relay.metadata.namespace &&
+    metadata.name.startsWith(`${relay.metadata.name}-dkim-`) &&
+    isOwnedBy(metadata.ownerReferences, relay)
+  );
+}
+
+/**
+ * Of a ring that was kept for another relay, the keys that this policy's owner was told of: whoever has a relay could have put a ring of his own
+ * making there, and would have his key published and signed with in another's name. What the status told of is public and whole, and nobody has
+ * the private key to it but those who had it before.
+ */
+export function toldKeys(secret: KubeObject, { status }: DomainPolicy, nowMs: number): KeyRing {
+  const told = new Set((status?.dnsRecords ?? []).flatMap(({ purpose, value }) => (purpose === 'DKIM' ? [value] : [])));
+  return told.size === 0 ? [] : strangersRing(secret).filter(key => told.has(key.recordValue) && isWhole(key, nowMs));
+}
+
+/** What cannot be read there is none of ours to mend, and must not stop the policy. */
+function strangersRing(secret: KubeObject): KeyRing {
+  try {
+    return ringOf(secret);
+  } catch (error) {
+    if (error instanceof Error) return [];
+    throw error;
+  }
+}
+
+function isWhole({ selector, algorithm, privateKeyPem, recordValue, createdMs, signedMs = 0 }: RingKey, nowMs: number) {
+  try {
+    const key = dkimKeyOf(privateKeyPem, selector);
+    return key.recordValue === recordValue && key.algorithm === algorithm && createdMs <= nowMs && signedMs <= nowMs;
+  } catch (error) {
+    if (error instanceof Error) return false;
+    throw error;
   }
 }
 

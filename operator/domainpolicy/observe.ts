@@ -7,7 +7,7 @@ import type { Verdict } from '../conditions.ts';
 import { policyNeeds, type SecretData, type SecretProblem, secretProblem } from '../credentials.ts';
 import { admitPolicies, nameOf } from './attach.ts';
 import { dkimKeyOf, type LoadedKey } from './dkim-key.ts';
-import { type KeyRing, loadedKeys, ringOf, ringSecretKey } from './key-ring.ts';
+import { isRing, type KeyRing, loadedKeys, ringOf, ringSecretKey } from './key-ring.ts';
 import type { PolicyState } from './state.ts';
 
 /** In the order of the cluster. @throws ApiError, ConnectionError when a Secret cannot be read, Error when kept keys are broken */
@@ -36,7 +36,8 @@ export async function policyStateOf(
 }
 
 export function ringIn(cluster: Cluster, relay: MailRelay, policy: DomainPolicy): KeyRing {
-  return ringOf(cluster.managed(secretKind, ringSecretKey(relay, policy)));
+  const kept = cluster.managed(secretKind, ringSecretKey(relay, policy));
+  return kept !== undefined && isRing(kept, relay) ? ringOf(kept) : [];
 }
 
 interface ReferredSecrets {

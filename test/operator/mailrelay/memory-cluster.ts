@@ -1,7 +1,7 @@
 /** A cluster in memory: what is written is there at once. It knows as much of server-side apply as one writer can tell, and fails where it is told to. */
 import type { DomainPolicy } from '../../../crds/domain-policy.ts';
 import type { MailRelay } from '../../../crds/mail-relay.ts';
-import { relayKeyOf } from '../../../operator/cluster/change.ts';
+import { policyKeyOf, relayKeyOf } from '../../../operator/cluster/change.ts';
 import type { Cluster } from '../../../operator/cluster/cluster.ts';
 import { domainPolicies, mailRelays, persistentVolumeClaims, pods } from '../../../operator/cluster/kinds.ts';
 import type { SecretData } from '../../../operator/credentials.ts';
@@ -95,8 +95,8 @@ export class MemoryCluster implements Cluster {
     return this.managedOf(persistentVolumeClaims, relayKey);
   }
 
-  keySecretsOf(): readonly KubeObject[] {
-    return [];
+  keySecretsOf(key: string): readonly KubeObject[] {
+    return this.#of('Secret').filter(object => policyKeyOf(object) === key);
   }
 
   async readSecret(namespace: string, name: string): Promise<SecretData | 'Missing' | 'Forbidden'> {
