@@ -5,7 +5,8 @@ import type { Condition } from '../crds/common.ts';
 export const reasons = {
   Accepted: 'The object is valid, and what it refers to lets it attach.',
   RelayNotFound: 'The relayRef of a DomainPolicy names no MailRelay, or one that does not let its namespace attach.',
-  Conflicted: 'Another DomainPolicy, older or first by namespace and name, claims one of the domains.',
+  Conflicted:
+    'Another DomainPolicy, older or first by namespace and name, claims one of the domains, or is of another namespace and claims a pattern that covers one.',
   NotSupported: 'The object is valid, but asks for something that needs a cluster.',
   NameTaken: 'An object that this one needs to make is there already and belongs to somebody else.',
   Pending: 'Nothing was looked at yet.',

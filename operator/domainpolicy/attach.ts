@@ -18,7 +18,7 @@ export function admitPolicies(
 ): Admission[] {
   const byName = new Map(relays.map(relay => [nameOf(relay), relay]));
   const verdicts = new Map<DomainPolicy, Verdict>();
-  const owners = new Map<string, string>();
+  const owners = new Map<string, DomainPolicy>();
   for (const policy of [...policies].sort(byAge)) {
     const verdict = handshake(byName.get(relayNameOf(policy)), policy, namespaces) ?? claim(policy, owners);
     verdicts.set(policy, verdict);
@@ -51,11 +51,12 @@ function handshake(relay: MailRelay | undefined, policy: DomainPolicy, namespace
 }
 
 /** All domains of a policy or none: half a policy would be a surprise to both sides. */
-function claim(policy: DomainPolicy, owners: Map<string, string>): Verdict {
+function claim(policy: DomainPolicy, owners: Map<string, DomainPolicy>): Verdict {
   const relay = relayNameOf(policy);
   const taken = policy.spec.domains.flatMap(domain => {
-    const owner = owners.get(`${relay} ${domain}`);
-    return owner === undefined ? [] : [`${domain} belongs to ${owner}`];
+    const owner =
+      owners.get(`${relay} ${domain}`) ?? ownerAbove(domain, policy, pattern => owners.get(`${relay} ${pattern}`));
+    return owner === undefined ? [] : [`${domain} belongs to ${nameOf(owner)}`];
   });
   if (taken.length > 0)
     return fails(
@@ -63,8 +64,40 @@ function claim(policy: DomainPolicy, owners: Map<string, string>): Verdict {
       'Conflicted',
       `${taken.join('; ')}: the older policy wins, then the first by namespace and name`,
     );
-  for (const domain of policy.spec.domains) owners.set(`${relay} ${domain}`, nameOf(policy));
+  for (const domain of policy.spec.domains) owners.set(`${relay} ${domain}`, policy);
   return holds('Accepted', 'Accepted', `attached to MailRelay ${relay}`);
+}
+
+/**
+ * A relay takes the nearest policy for a domain: without this, whoever may attach could take any one domain out of another namespace's `*.`.
+ * Within a namespace that is what one wants.
+ */
+function ownerAbove(
+  domain: string,
+  { metadata: { namespace } }: DomainPolicy,
+  ownerOf: (pattern: string) => DomainPolicy | undefined,
+): DomainPolicy | undefined {
+  for (const pattern of patternsAbove(domain)) {
+    const owner = ownerOf(pattern);
+    if (owner !== undefined && owner.metadata.namespace !== namespace) return owner;
+  }
+  return undefined;
+}
+
+/** Of `a.b.example`: `*.b.example`, `*.example`; of `*.b.example`: `*.example`. */
+function patternsAbove(domain: string): string[] {
+  const [, ...above] = domain.replace(/^\*\./, '').split('.');
+  return above.map((_, index) => `*.${above.slice(index).join('.')}`);
+}
+
+/** Whether one of them may decide who gets the other: they are the same, or one is below the other. */
+export function isRival(one: DomainPolicy, other: DomainPolicy): boolean {
+  return touches(one, other) || touches(other, one);
+}
+
+function touches({ spec: { domains } }: DomainPolicy, other: DomainPolicy): boolean {
+  const theirs = new Set(other.spec.domains);
+  return domains.some(domain => theirs.has(domain) || patternsAbove(domain).some(pattern => theirs.has(pattern)));
 }
 
 /** Oldest first, then by namespace and name. Without a cluster there are no creation times, and names decide alone. */

@@ -4,7 +4,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { createTxtLookups } from '../dns/txt.ts';
 import { createWorkQueue } from '../kube/workqueue.ts';
-import { nameOf, relayNameOf } from './attach.ts';
+import { isRival, nameOf, relayNameOf } from './attach.ts';
 import { createRingKeeper } from './keep-ring.ts';
 import { reconcilePolicy } from './reconcile.ts';
 import { createRecordWatch } from './record-watch.ts';
@@ -55,13 +55,12 @@ function rivals(change: Extract<ClusterChange, { about: 'Policy' }>, cluster: Cl
   const { object, previous, isInitial } = change;
   // Each comes with the first list itself.
   if (isInitial || (change.type === 'updated' && isSameSpec(change))) return [];
-  return [object, ...(previous === undefined ? [] : [previous])].flatMap(policy => {
-    const domains = new Set(policy.spec.domains);
-    return cluster
+  return [object, ...(previous === undefined ? [] : [previous])].flatMap(policy =>
+    cluster
       .policiesNaming(relayNameOf(policy))
-      .filter(({ spec }) => spec.domains.some(domain => domains.has(domain)))
-      .map(nameOf);
-  });
+      .filter(other => isRival(policy, other))
+      .map(nameOf),
+  );
 }
 
 function isSameSpec({ object, previous }: Extract<ClusterChange, { about: 'Relay' | 'Policy' }>): boolean {

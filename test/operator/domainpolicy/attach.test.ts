@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { DomainPolicy } from '../../../crds/domain-policy.ts';
 import type { MailRelay } from '../../../crds/mail-relay.ts';
-import { admitPolicies } from '../../../operator/domainpolicy/attach.ts';
+import { admitPolicies, isRival } from '../../../operator/domainpolicy/attach.ts';
 import { domainPolicy, mailRelay } from '../builders.ts';
 
 const open = mailRelay({ policies: { namespaces: { from: 'All' } } });
@@ -63,6 +63,29 @@ describe('a DomainPolicy', () => {
     const there = domainPolicy({ relayRef: { name: 'second', namespace: 'mail' } }, { name: '2' });
     const below = domainPolicy({ domains: ['*.example.com'] }, { name: '3' });
     assert.deepEqual(verdicts([open, second], [here, there, below]), ['1 Accepted', '2 Accepted', '3 Accepted']);
+  });
+
+  it('takes no domain out of the pattern of another namespace that was there before', () => {
+    const owner = { namespace: 'shop', name: 'all', creationTimestamp: '2026-01-01T00:00:00Z' };
+    const all = domainPolicy({ domains: ['*.shop.example'] }, owner);
+    const later = { namespace: 'evil', creationTimestamp: '2026-01-02T00:00:00Z' };
+    for (const domain of ['pay.shop.example', 'a.b.shop.example', '*.b.shop.example']) {
+      const thief = domainPolicy({ domains: [domain] }, { ...later, name: 'thief' });
+      assert.deepEqual(verdicts([open], [thief, all]), ['thief Conflicted', 'all Accepted'], domain);
+      const [lost] = admitPolicies([open], [thief, all], namespaces);
+      assert.match(lost?.verdict.message ?? '', /belongs to shop\/all/);
+      assert.ok(isRival(thief, all) && isRival(all, thief));
+      const own = domainPolicy({ domains: [domain] }, { ...later, namespace: 'shop', name: 'own' });
+      assert.deepEqual(verdicts([open], [own, all]), ['own Accepted', 'all Accepted'], domain);
+    }
+    for (const domain of ['shop.example', '*.example.org', 'myshop.example']) {
+      const other = domainPolicy({ domains: [domain] }, { ...later, name: 'other' });
+      assert.deepEqual(verdicts([open], [other, all]), ['other Accepted', 'all Accepted'], domain);
+      assert.ok(!isRival(other, all), domain);
+    }
+    const below = domainPolicy({ domains: ['pay.shop.example'] }, { ...owner, name: 'below' });
+    const pattern = domainPolicy({ domains: ['*.shop.example'] }, { ...later, name: 'pattern' });
+    assert.deepEqual(verdicts([open], [pattern, below]), ['pattern Accepted', 'below Accepted']);
   });
 
   it('that did not attach takes no domain from one that did', () => {
