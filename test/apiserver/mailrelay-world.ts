@@ -52,9 +52,10 @@ export const factories: ControllerFactories = {
 
 export async function startRelayWorld(): Promise<RelayWorld> {
   await using parts = new AsyncDisposableStack();
-  const api = parts.use(await startWorld({ controllerManager: true }));
+  const api = parts.use(await startWorld());
   await installOwnCrds(api);
   await installForeignCrds(api);
+  await api.server.startControllerManager();
   for (const name of ['shop', 'bank', 'postroad-system'])
     await api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   const node = parts.use(await startNodeStandIn({ server: api.server, mode: 'reports' }));

@@ -10,6 +10,9 @@ export interface AuditedRequest {
   readonly resource: string;
   readonly name: string;
   readonly code: number;
+  /** By the server's clock: between these it took effect, if it did. */
+  readonly receivedMs: number;
+  readonly answeredMs: number;
 }
 
 /** Each request once, when it is answered, without bodies. */
@@ -27,6 +30,8 @@ interface Line {
   readonly user?: { readonly username?: string };
   readonly objectRef?: { readonly resource?: string; readonly subresource?: string; readonly name?: string };
   readonly responseStatus?: { readonly code?: number };
+  readonly requestReceivedTimestamp: string;
+  readonly stageTimestamp: string;
 }
 
 export async function readAuditLog(file: string): Promise<AuditedRequest[]> {
@@ -36,13 +41,16 @@ export async function readAuditLog(file: string): Promise<AuditedRequest[]> {
   return lines.filter(line => line !== '').map(line => requestOf(JSON.parse(line) as Line));
 }
 
-function requestOf({ verb, requestURI, userAgent = '', user, objectRef = {}, responseStatus }: Line): AuditedRequest {
+function requestOf(line: Line): AuditedRequest {
+  const { verb, requestURI, userAgent = '', user, objectRef = {}, responseStatus } = line;
   const { resource = '', subresource, name = '' } = objectRef;
   return {
     ...{ verb, uri: requestURI, userAgent, name },
     user: user?.username ?? '',
     resource: subresource === undefined ? resource : `${resource}/${subresource}`,
     code: responseStatus?.code ?? 0,
+    receivedMs: Date.parse(line.requestReceivedTimestamp),
+    answeredMs: Date.parse(line.stageTimestamp),
   };
 }
 

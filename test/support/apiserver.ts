@@ -31,6 +31,8 @@ export interface TestApiServer extends AsyncDisposable {
   /** Of an administrator. */
   readonly kubeconfigFile: string;
   readonly admin: Connection;
+  /** Whose certificates all are. */
+  readonly caFile: string;
   /** Of somebody else: a service account's token, say. */
   connectionWith(headers: Readonly<Record<string, string>>): Promise<Connection>;
   /** Every request since the start, by the server's own audit log. */
@@ -38,6 +40,8 @@ export interface TestApiServer extends AsyncDisposable {
   /** Ends kube-apiserver alone, at once unless said otherwise (in order it takes its time over open watches); what was stored stays. */
   stopServer(signal?: NodeJS.Signals): Promise<void>;
   startServer(): Promise<void>;
+  /** For one who installs kinds first: the garbage collector learns of later ones with a delay of up to a minute. */
+  startControllerManager(): Promise<void>;
   /** Compacts etcd up to now: nothing can be watched or paged from before. */
   compact(): Promise<void>;
 }
@@ -98,11 +102,11 @@ async function start(options: Start, removeFolder: () => Promise<void>): Promise
   await startServer();
   const kubeconfigFile = join(folder, 'admin.kubeconfig');
   await writeKubeconfig(kubeconfigFile, url, certificates.caFile, certificateUser(certificates.admin));
-  if (controllerManager) await startControllerManager(options, certificates, url);
+  const startManager = (): Promise<void> => startControllerManager(options, certificates, url);
+  if (controllerManager) await startManager();
   return {
     url,
-    kubeconfigFile,
-    admin,
+    ...{ kubeconfigFile, admin, caFile: certificates.caFile },
     connectionWith: async headers => ({
       server: url,
       namespace: undefined,
@@ -111,6 +115,7 @@ async function start(options: Start, removeFolder: () => Promise<void>): Promise
     auditLog: () => readAuditLog(join(folder, 'audit.log')),
     startServer,
     stopServer,
+    startControllerManager: startManager,
     compact: () => compact(etcdUrl),
     async [Symbol.asyncDispose]() {
       await endAll(running);
