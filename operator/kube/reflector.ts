@@ -20,6 +20,7 @@ import type { MetricSink } from './metrics.ts';
 import { type KubeObject, keyOf, type Resource } from './object.ts';
 import { MutableStore, type ObjectIndex, type ObjectStore } from './store.ts';
 import { type Transform, withoutManagedFields } from './transform.ts';
+import { createUptime, type Uptime } from './uptime.ts';
 import { readWatch, type WatchLimits } from './watch.ts';
 
 export interface Change<T extends KubeObject> {
@@ -35,6 +36,8 @@ export interface Change<T extends KubeObject> {
 export interface ReflectorOptions<T extends KubeObject> {
   readonly client: KubeClient;
   readonly clock: Clock;
+  /** What a silence is counted by; left out: the system's. */
+  readonly uptime?: Uptime;
   readonly random: () => number;
   readonly log: Log;
   readonly metrics: MetricSink;
@@ -74,7 +77,7 @@ const defaultBackoff: BackoffOptions = { firstMs: 800, longestMs: 30_000 };
 
 export function createReflector<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
   const { client, clock, random, metrics, resource } = options;
-  const { transform = withoutManagedFields, backoff = defaultBackoff } = options;
+  const { transform = withoutManagedFields, backoff = defaultBackoff, uptime = createUptime() } = options;
   const kind = resource.kind;
   const limits = { ...defaultLimits, ...options.limits };
   const log = options.log.child({ kind });
@@ -156,7 +159,7 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     metrics.add('postroad_operator_watches_total', { kind });
     const { namespace, labelSelector, fieldSelector, parts } = options;
     const place = { resource, namespace, labelSelector, fieldSelector, parts, resourceVersion: from };
-    for await (const event of readWatch<T>({ client, clock, random, limits, signal, ...place })) {
+    for await (const event of readWatch<T>({ client, clock, uptime, random, limits, signal, ...place })) {
       if (event.type === 'DELETED') drop(keyOf(event.object.metadata), transform(event.object));
       else if (event.type !== 'BOOKMARK') put(transform(event.object));
       resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion;
@@ -192,10 +195,10 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
 
   async function step(signal: AbortSignal): Promise<void> {
     if (resourceVersion === undefined) await list(signal);
-    const startedMs = clock.now();
+    const shortest = uptime.patience(shortestWatchMs);
     if (resourceVersion !== undefined) await watch(resourceVersion, signal);
     // A server (or a proxy) that takes each watch and ends it at once would otherwise be asked in a tight loop.
-    if (clock.now() - startedMs < shortestWatchMs) await clock.sleep(backoffMs(1, backoff, random), signal);
+    if (!shortest.isOver()) await clock.sleep(backoffMs(1, backoff, random), signal);
   }
 
   return {

@@ -4,6 +4,7 @@ import { linkedSignal } from './deadline.ts';
 import { ApiError, ConnectionError, type Status } from './errors.ts';
 import { acceptOf, type Selection } from './list.ts';
 import { type KubeObject, pathOf } from './object.ts';
+import type { Uptime } from './uptime.ts';
 
 export interface WatchLimits {
   /** Without a line, bookmarks included, a watch counts as dead after this. */
@@ -16,6 +17,7 @@ export interface WatchLimits {
 export interface WatchOptions extends Selection {
   readonly client: KubeClient;
   readonly clock: Clock;
+  readonly uptime: Uptime;
   readonly random: () => number;
   readonly limits: WatchLimits;
   readonly resourceVersion: string;
@@ -30,7 +32,7 @@ export interface WatchEvent<T extends KubeObject> {
 
 /** The changes since `resourceVersion`, until the server ends the watch in order. Every other end is thrown. */
 export async function* readWatch<T extends KubeObject>(options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
-  const { client, clock, limits, resource, namespace, labelSelector, fieldSelector, resourceVersion } = options;
+  const { client, clock, uptime, limits, resource, namespace, labelSelector, fieldSelector, resourceVersion } = options;
   const { shortestSeconds, longestSeconds, silenceMs } = limits;
   const timeoutSeconds = Math.round(shortestSeconds + options.random() * (longestSeconds - shortestSeconds));
   using life = linkedSignal(options.signal);
@@ -40,11 +42,11 @@ export async function* readWatch<T extends KubeObject>(options: WatchOptions): A
     accept: acceptOf(options.parts, 'PartialObjectMetadata'),
     signal: life.signal,
   });
-  let heardMs = clock.now();
+  let patience = uptime.patience(silenceMs);
   const guard = guardSilence();
   try {
     for await (const line of lines) {
-      heardMs = clock.now();
+      patience = uptime.patience(silenceMs);
       yield eventOf<T>(line);
     }
   } finally {
@@ -53,9 +55,10 @@ export async function* readWatch<T extends KubeObject>(options: WatchOptions): A
   }
 
   async function guardSilence(): Promise<void> {
-    for (let leftMs = silenceMs; leftMs > 0 && !life.signal.aborted; leftMs = heardMs + silenceMs - clock.now()) {
-      // Aborted with the watch; a wall clock that was set back must not stretch a wait.
-      await clock.sleep(Math.min(leftMs, silenceMs), life.signal).catch(() => undefined);
+    // By the steady clock: a wall clock that is set is no silence.
+    while (!patience.isOver() && !life.signal.aborted) {
+      // Aborted with the watch.
+      await clock.sleep(patience.leftMs(), life.signal).catch(() => undefined);
     }
     life.abort(new ConnectionError(`watch ${resource.plural}`, 'Silent'));
   }

@@ -9,8 +9,10 @@ import {
   type ReflectorOptions,
 } from '../../../operator/kube/reflector.ts';
 import { ownFields } from '../../../operator/kube/transform.ts';
+import { createUptime, type Uptime } from '../../../operator/kube/uptime.ts';
 import { type Clock, systemClock } from '../../../relay/clock.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { JumpingClock } from '../../support/jumping-clock.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { type ConfigMap, configMap, configMaps, KeptMetrics, quiet } from './fakes.ts';
 import { refuse, reply, startStubApiServer } from './stub-api-server.ts';
@@ -250,6 +252,9 @@ test('a line cut short loses nothing: the watch goes on from before it', async t
 });
 
 /** Lets the fake time pass in steps until something is so. */
+/** Both clocks of it are the one of the test. */
+const uptimeOf = (clock: Clock): Uptime => createUptime({ steadyMs: () => clock.now(), wallMs: () => clock.now() });
+
 async function advanceUntil(clock: FakeClock, what: string, check: () => boolean): Promise<number> {
   const startMs = clock.now();
   await waitUntil(
@@ -266,7 +271,11 @@ async function advanceUntil(clock: FakeClock, what: string, check: () => boolean
 
 test('a watch on which nothing comes, not even a bookmark, is given up after its limit', async t => {
   const clock = new FakeClock();
-  const { collection, changes, metrics } = await setUp(t, { clock, limits: { silenceMs: 100_000 } });
+  const { collection, changes, metrics } = await setUp(t, {
+    clock,
+    uptime: uptimeOf(clock),
+    limits: { silenceMs: 100_000 },
+  });
   await watching(collection);
   // The server believes it is heard; what it writes goes nowhere.
   const [silent] = collection.watches;
@@ -280,7 +289,7 @@ test('a watch on which nothing comes, not even a bookmark, is given up after its
 
 test('control: bookmarks keep a quiet watch alive', async t => {
   const clock = new FakeClock();
-  const { collection, metrics } = await setUp(t, { clock, limits: { silenceMs: 100_000 } });
+  const { collection, metrics } = await setUp(t, { clock, uptime: uptimeOf(clock), limits: { silenceMs: 100_000 } });
   await watching(collection);
   const fresh = (): number => metrics.get('postroad_operator_cache_fresh_timestamp_seconds', { kind: 'ConfigMap' });
   for (let minutes = 0; minutes < 5; minutes++) {
@@ -290,6 +299,17 @@ test('control: bookmarks keep a quiet watch alive', async t => {
     await waitUntil('the bookmark', () => fresh() > before);
   }
   assert.equal(collection.watchRequests.length, 1);
+});
+
+test('a wall clock that is set forward by a year is no silence', async t => {
+  const clock = new JumpingClock();
+  const { collection, changes, metrics } = await setUp(t, { clock });
+  await watching(collection);
+  clock.jump(365 * 86_400_000);
+  collection.put('a');
+  await waitUntil('the change', () => changes.includes('added a'));
+  assert.equal(collection.watchRequests.length, 1, 'it is the same watch');
+  assert.equal(metrics.get('postroad_operator_watch_failures_total', { kind: 'ConfigMap', fault: 'Silent' }), 0);
 });
 
 test('a watch whose answer never begins is given up like any request', async t => {
@@ -304,7 +324,7 @@ test('a watch whose answer never begins is given up like any request', async t =
 
 test('Retry-After is waited for, when it is longer than our own wait', async t => {
   const clock = new FakeClock();
-  const { collection, reflector } = await setUp(t, { clock });
+  const { collection, reflector } = await setUp(t, { clock, uptime: uptimeOf(clock) });
   await watching(collection);
   await reflector.whenSynced(never);
   collection.watchFaults.push((_request, response) => {
@@ -325,7 +345,11 @@ test('waits grow while it fails, and begin small again after it worked', async t
       await systemClock.sleep(ms < 14_000 ? 1 : ms, signal);
     },
   };
-  const { collection, changes } = await setUp(t, { clock, backoff: { firstMs: 800, longestMs: 12_000 } });
+  const { collection, changes } = await setUp(t, {
+    clock,
+    uptime: uptimeOf(clock),
+    backoff: { firstMs: 800, longestMs: 12_000 },
+  });
   await watching(collection);
   const fail = (_request: unknown, response: ServerResponse): void => refuse(response, 500, 'InternalError');
   collection.watchFaults.push(...Array.from({ length: 6 }, () => fail));
@@ -343,7 +367,11 @@ test('waits grow while it fails, and begin small again after it worked', async t
 
 test('a server that ends each watch at once is not asked in a tight loop', async t => {
   const clock = new FakeClock();
-  const { collection } = await setUp(t, { clock, backoff: { firstMs: 1000, longestMs: 1000 } });
+  const { collection } = await setUp(t, {
+    clock,
+    uptime: uptimeOf(clock),
+    backoff: { firstMs: 1000, longestMs: 1000 },
+  });
   const endAtOnce = (_request: unknown, response: ServerResponse): void => void response.end();
   collection.watchFaults.push(...Array.from({ length: 1000 }, () => endAtOnce));
   await advanceUntil(clock, 'twenty watches', () => collection.watchRequests.length >= 20);
