@@ -23,7 +23,17 @@ import { waitUntil } from './wait-until.ts';
 export interface ApiServerOptions {
   /** Garbage collection, StatefulSets' and Deployments' pods, PodDisruptionBudgets. */
   readonly controllerManager?: boolean;
+  /** Which, where not all that make sense without nodes. */
+  readonly controllers?: readonly string[];
+  /** Disabled: auditLog() has nothing, and no request pays for it. */
+  readonly audit?: 'Enabled' | 'Disabled';
   readonly flags?: readonly string[];
+}
+
+export interface ApiServerProcesses {
+  readonly etcd: number;
+  readonly server: number;
+  readonly controllerManager: number | undefined;
 }
 
 export interface TestApiServer extends AsyncDisposable {
@@ -33,6 +43,8 @@ export interface TestApiServer extends AsyncDisposable {
   readonly admin: Connection;
   /** Whose certificates all are. */
   readonly caFile: string;
+  /** By their pids, as of now. */
+  readonly processes: ApiServerProcesses;
   /** Of somebody else: a service account's token, say. */
   connectionWith(headers: Readonly<Record<string, string>>): Promise<Connection>;
   /** Every request since the start, by the server's own audit log. */
@@ -49,7 +61,7 @@ export interface TestApiServer extends AsyncDisposable {
 const startLimitMs = 60_000;
 
 /** Nodes here have no kubelet that could report, and pods have loopback addresses, which endpoints may not hold. */
-const controllers = [
+const sensibleControllers = [
   '*',
   ...['node-lifecycle', 'taint-eviction', 'endpoints', 'endpointslice'].map(name => `-${name}-controller`),
 ];
@@ -80,7 +92,8 @@ interface Start extends ApiServerOptions {
 
 async function start(options: Start, removeFolder: () => Promise<void>): Promise<TestApiServer> {
   const { programs, folder, running, controllerManager = false } = options;
-  const [certificates, etcdUrl] = await Promise.all([createApiServerCertificates(folder), startEtcd(options)]);
+  const [certificates, etcd] = await Promise.all([createApiServerCertificates(folder), startEtcd(options)]);
+  const etcdUrl = etcd.url;
   const port = await freePort();
   const url = `https://127.0.0.1:${port}`;
   const flags = await serverFlags(options, certificates, { etcdUrl, port });
@@ -102,11 +115,17 @@ async function start(options: Start, removeFolder: () => Promise<void>): Promise
   await startServer();
   const kubeconfigFile = join(folder, 'admin.kubeconfig');
   await writeKubeconfig(kubeconfigFile, url, certificates.caFile, certificateUser(certificates.admin));
-  const startManager = (): Promise<void> => startControllerManager(options, certificates, url);
+  let manager: OwnedProcess | undefined;
+  const startManager = async (): Promise<void> => {
+    manager = await startControllerManager(options, certificates, url);
+  };
   if (controllerManager) await startManager();
   return {
     url,
     ...{ kubeconfigFile, admin, caFile: certificates.caFile },
+    get processes() {
+      return { etcd: etcd.pid, server: server?.pid ?? -1, controllerManager: manager?.pid };
+    },
     connectionWith: async headers => ({
       server: url,
       namespace: undefined,
@@ -124,7 +143,11 @@ async function start(options: Start, removeFolder: () => Promise<void>): Promise
   };
 }
 
-async function startEtcd({ programs, folder, running }: Start): Promise<string> {
+async function startEtcd({
+  programs,
+  folder,
+  running,
+}: Start): Promise<{ readonly url: string; readonly pid: number }> {
   const [client, peer] = [`http://127.0.0.1:${await freePort()}`, `http://127.0.0.1:${await freePort()}`];
   const etcd = startProcess(programs.etcd, [
     ...['--name', 'test', '--data-dir', join(folder, 'etcd'), '--unsafe-no-fsync', '--log-level', 'error'],
@@ -133,11 +156,11 @@ async function startEtcd({ programs, folder, running }: Start): Promise<string> 
   ]);
   running.push(etcd);
   await untilReady(etcd, `${client}/health`);
-  return client;
+  return { url: client, pid: etcd.pid };
 }
 
 async function serverFlags(
-  { folder, flags = [] }: Start,
+  { folder, audit = 'Enabled', flags = [] }: Start,
   { caFile, server, tokens }: ApiServerCertificates,
   { etcdUrl, port }: { readonly etcdUrl: string; readonly port: number },
 ): Promise<string[]> {
@@ -158,18 +181,20 @@ async function serverFlags(
     'service-cluster-ip-range': '10.96.0.0/16',
     'authorization-mode': 'Node,RBAC',
     'allow-privileged': true,
-    'audit-policy-file': policyFile,
-    'audit-log-path': join(folder, 'audit.log'),
-    'audit-log-mode': 'blocking',
+    ...(audit === 'Enabled' && {
+      'audit-policy-file': policyFile,
+      'audit-log-path': join(folder, 'audit.log'),
+      'audit-log-mode': 'blocking',
+    }),
   };
   return [...Object.entries(settings).map(([name, value]) => `--${name}=${value}`), ...flags];
 }
 
 async function startControllerManager(
-  { programs, folder, running }: Start,
+  { programs, folder, running, controllers = sensibleControllers }: Start,
   { caFile, controllerManager, tokens }: ApiServerCertificates,
   url: string,
-): Promise<void> {
+): Promise<OwnedProcess> {
   const kubeconfig = join(folder, 'controller-manager.kubeconfig');
   await writeKubeconfig(kubeconfig, url, caFile, certificateUser(controllerManager));
   const port = await freePort();
@@ -193,6 +218,7 @@ async function startControllerManager(
   );
   running.push(manager);
   await untilReady(manager, `https://127.0.0.1:${port}/healthz`, 'unchecked');
+  return manager;
 }
 
 async function adminConnection(url: string, ca: Buffer, { admin }: ApiServerCertificates): Promise<Connection> {

@@ -21,6 +21,8 @@ export interface OperatorProcess extends AsyncDisposable {
 export interface OperatorProcessOptions {
   readonly kubeconfigFile: string;
   readonly flags?: readonly string[];
+  /** Of Node itself. */
+  readonly nodeFlags?: readonly string[];
   /** POD_NAME. */
   readonly name?: string;
   /** The operator's own main, unless a test composes its own. */
@@ -31,12 +33,13 @@ const root = new URL('../..', import.meta.url).pathname;
 
 /** Resolves when its HTTP side answers; it is ready later. */
 export async function startOperatorProcess(options: OperatorProcessOptions): Promise<OperatorProcess> {
-  const { kubeconfigFile, flags = [], name = 'postroad-operator-0', program = 'operator/main.ts' } = options;
+  const { kubeconfigFile, flags = [], nodeFlags = [], name = 'postroad-operator-0' } = options;
+  const { program = 'operator/main.ts' } = options;
   const log: Readonly<Record<string, unknown>>[] = [];
   const owned = startProcess(
     process.execPath,
     [
-      ...[join(root, program), '--kubeconfig', kubeconfigFile, '--http', '127.0.0.1:0'],
+      ...[...nodeFlags, join(root, program), '--kubeconfig', kubeconfigFile, '--http', '127.0.0.1:0'],
       // No test asks the Internet; nobody listens there.
       ...['--image', 'postroad:test', '--nameservers', '127.83.0.53:53', ...flags],
     ],
