@@ -25,6 +25,7 @@ export function policyNamespace(index: number): string {
 
 export function namespacesOf({ relays, policies }: FleetSize): string[] {
   const names = [
+    ...[relayNamespace(0), policyNamespace(0)],
     ...Array.from({ length: relays }, (_, index) => relayNamespace(index)),
     ...Array.from({ length: policies }, (_, index) => policyNamespace(index)),
   ];

@@ -39,6 +39,14 @@ export function writesByKind(series: Series): ReadonlyMap<string, number> {
   return new Map(found);
 }
 
+/** Of a name, each that is not zero, by what its labels say. */
+export function labelled(series: Series, name: string): ReadonlyMap<string, number> {
+  const found = [...series].filter(([key, value]) => key.startsWith(`${name}{`) && value !== 0);
+  return new Map(
+    found.map(([key, value]) => [[...key.matchAll(/"([^"]*)"/g)].map(([, said]) => said).join(' '), value]),
+  );
+}
+
 /** Keys that wait for a worker or are being worked on. */
 export function busy(series: Series): number {
   const started = sum(series, 'postroad_operator_reconcile_oldest_seconds') > 0 ? 1 : 0;

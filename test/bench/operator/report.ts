@@ -2,7 +2,7 @@
 import { type Changes, percentile } from './changes.ts';
 import { type Convergence, mebibytes } from './converge.ts';
 import type { FleetSize } from './fleet.ts';
-import { writesByKind, writesByOperator } from './operator-figures.ts';
+import { labelled, type Series, sum, writesByKind, writesByOperator } from './operator-figures.ts';
 import type { Restart } from './restart.ts';
 import { byVerb, listed, total, writesOf } from './server-figures.ts';
 import type { Stillness } from './settle.ts';
@@ -14,6 +14,7 @@ export function convergenceLines(figures: Convergence, { relays, policies }: Fle
   const { seconds, cpuSeconds, operatorPeakRssBytes, operatorPeakHeapBytes, serverRssBytes, requests, series } =
     figures;
   const writes = writesByOperator(series);
+  const allWrites = writesOf(requests);
   const spent = Object.entries(cpuSeconds).map(([part, cpu]) => `${part} ${cpu.toFixed(1)}`);
   const all = Object.values(cpuSeconds).reduce((sum, cpu) => sum + cpu, 0);
   return [
@@ -22,8 +23,19 @@ export function convergenceLines(figures: Convergence, { relays, policies }: Fle
     `CPU seconds: ${spent.join(', ')}; together ${all.toFixed(1)} = ${(all / seconds).toFixed(2)} cores`,
     `writes by the operator: ${writes} = ${(writes / relays).toFixed(1)} a relay, ${(writes / policies).toFixed(1)} a policy: ${listed(writesByKind(series))}`,
     `requests to the API server, of everybody: ${total(requests)}: ${listed(byVerb(requests))}`,
-    `  writes: ${listed(writesOf(requests), 24)}`,
+    `  writes: ${listed(allWrites, 30)}`,
+    `  reads: ${listed(new Map([...requests].filter(([key]) => !allWrites.has(key))), 20)}`,
+    `passes: ${['mailrelay', 'domainpolicy', 'dns'].map(queue => `${queue} ${passes(series, queue)}`).join(', ')}; ` +
+      `requests by the operator: ${listed(labelled(series, 'postroad_operator_requests_total'))}; ` +
+      `events: ${listed(labelled(series, 'postroad_operator_events_total'))}`,
   ];
+}
+
+function passes(series: Series, queue: string): string {
+  const [all, failed] = [{ queue }, { queue, result: 'Error' }].map(labels =>
+    sum(series, 'postroad_operator_reconcile_total', labels),
+  );
+  return failed === 0 ? `${all}` : `${all} (${failed} failed)`;
 }
 
 export function stillnessLines({
