@@ -78,6 +78,8 @@ const conflictAttempts = 3;
 
 export function createApplier({ client, metrics, fieldManager, assertMayWrite }: ApplierOptions): Applier {
   const recent = new RecentWrites();
+  /** Live objects by the hash that they were found to have in place: what a cache holds is never changed, so it stays true. */
+  const verified = new WeakMap<KubeObject, string>();
 
   async function counted<T extends { readonly result: string }>(kind: string, work: () => Promise<T>): Promise<T> {
     try {
@@ -206,8 +208,11 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
 
   function isInPlace(live: KubeObject, wanted: KubeObject, hash: string): boolean {
     if (live.metadata.annotations?.[appliedHashAnnotation] !== hash) return false;
+    if (verified.get(live) === hash) return true;
     const owned = ownFields(live, fieldManager, '');
-    return owned !== undefined && ownsAll(owned, ownable(wanted));
+    if (owned === undefined || !ownsAll(owned, ownable(wanted))) return false;
+    verified.set(live, hash);
+    return true;
   }
 }
 

@@ -29,10 +29,13 @@ export async function withDeadline<T>(
     // Whatever the abort made the work say, why it was aborted says more.
     throw linked.signal.aborted ? linked.signal.reason : error;
   } finally {
-    done.abort();
+    done.abort(over);
     await timer;
   }
 }
+
+/** Without a reason each abort would make an error, with its stack. */
+const over = 'the work is over';
 
 interface LinkedSignal extends Disposable {
   readonly signal: AbortSignal;

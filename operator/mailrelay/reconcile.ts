@@ -60,7 +60,9 @@ export function createReconcile(parts: ReconcileParts): Reconcile {
       return undefined;
     }
     try {
-      return await pass(parts, relay, signal);
+      const { requeue, refusal } = await saidAtLeast(deps, relay, signal, () => pass(parts, relay, signal));
+      if (refusal !== undefined) throw refusal;
+      return requeue;
     } catch (error) {
       if (!isConflict(error)) throw error;
       return { requeueAfterMs: afterConflictMs };
@@ -68,13 +70,20 @@ export function createReconcile(parts: ReconcileParts): Reconcile {
   };
 }
 
-async function pass(parts: ReconcileParts, seen: MailRelay, signal: AbortSignal): Promise<Requeue | undefined> {
+interface PassEnd {
+  readonly requeue: Requeue | undefined;
+  /** What the API server would not take; the status tells of the rest. */
+  readonly refusal?: ApiError | undefined;
+}
+
+const nothingLeft: PassEnd = { requeue: undefined };
+
+async function pass(parts: ReconcileParts, relay: MailRelay, signal: AbortSignal): Promise<PassEnd> {
   const { deps, reports } = parts;
-  const relay = await firstSight(deps, seen, signal);
   const isDeleted = relay.metadata.deletionTimestamp !== undefined;
   const hasFinalizer = relay.metadata.finalizers?.includes(drainFinalizer) ?? false;
   // What is left of it is others' to finish.
-  if (isDeleted && !hasFinalizer) return undefined;
+  if (isDeleted && !hasFinalizer) return nothingLeft;
   const isPaused = relay.spec.reconciliation === 'Paused';
   if (!hasFinalizer && !isPaused)
     await deps.apply.addFinalizer({ resource: mailRelays, live: relay, finalizer: drainFinalizer, signal });
@@ -86,7 +95,7 @@ async function pass(parts: ReconcileParts, seen: MailRelay, signal: AbortSignal)
   const observed = await observe({ ...parts, cluster: deps.cluster }, { ...turn, kept });
   if (isDeleted && !isPaused && isGone(observed.input.existing)) {
     await finish(parts, relay, signal);
-    return undefined;
+    return nothingLeft;
   }
   return await carryOut(parts, { relay, kept, observed, isPaused, nowMs }, signal);
 }
@@ -99,7 +108,7 @@ interface Pass {
   readonly nowMs: number;
 }
 
-async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal): Promise<Requeue> {
+async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal): Promise<PassEnd> {
   const { deps, writer, reports } = parts;
   const { relay, observed, isPaused, kept, nowMs } = pass_;
   const key = nameOf(relay);
@@ -127,10 +136,9 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const status = statusOf(outcome);
   tellNews(deps, relay, status);
   await writeStatus(deps, relay, status, signal);
-  if (refusal !== undefined) throw refusal;
-  return {
-    requeueAfterMs: dueInMs({ relay, status, isDraining: scale.leaving.length > 0, taken: outcome.taken, nowMs }),
-  };
+  const isDraining = scale.leaving.length > 0;
+  const requeueAfterMs = dueInMs({ relay, status, isDraining, taken: outcome.taken, nowMs });
+  return { requeue: { requeueAfterMs }, refusal };
 }
 
 /** What is no longer wanted may be anybody's. */
@@ -159,11 +167,29 @@ function tellPolicies(
   for (const policy of states.set(key, { rendered: parts, running })) touchPolicy(policy);
 }
 
-/** Whoever waits for a condition finds it from the start. */
-async function firstSight(deps: ControllerDeps, relay: MailRelay, signal: AbortSignal): Promise<MailRelay> {
-  if (relay.status?.conditions !== undefined) return relay;
+/** A pass ends with a status; whoever waits for a condition finds it also while the first one fails. */
+async function saidAtLeast<T>(
+  deps: ControllerDeps,
+  relay: MailRelay,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (relay.status?.conditions === undefined && !signal.aborted) await sayFirst(deps, relay, signal);
+    throw error;
+  }
+}
+
+async function sayFirst(deps: ControllerDeps, relay: MailRelay, signal: AbortSignal): Promise<void> {
   const status = firstStatus({ nowMs: deps.clock.now(), generation: relay.metadata.generation });
-  return (await writeStatus(deps, relay, status, signal)) ?? relay;
+  try {
+    await writeStatus(deps, relay, status, signal);
+  } catch (error) {
+    // The pass has failed already, and says why.
+    deps.log.warn({ err: error, key: nameOf(relay) }, 'the first status of a relay was not written');
+  }
 }
 
 async function writeStatus(
@@ -171,16 +197,15 @@ async function writeStatus(
   relay: MailRelay,
   status: NonNullable<MailRelay['status']>,
   signal: AbortSignal,
-): Promise<MailRelay | undefined> {
+): Promise<void> {
   const { apiVersion, kind, metadata } = relay;
   const { namespace, name } = metadata;
   const wanted = { apiVersion, kind, metadata: { namespace, name }, status } as unknown as MailRelay;
   try {
-    return (await apply.applyStatus({ resource: mailRelays, wanted, live: relay, signal })).object;
+    await apply.applyStatus({ resource: mailRelays, wanted, live: relay, signal });
   } catch (error) {
     // It has gone meanwhile; the cache will say so.
-    if (isNotFound(error)) return undefined;
-    throw error;
+    if (!isNotFound(error)) throw error;
   }
 }
 

@@ -102,15 +102,26 @@ function revision(): string {
 const runs = (one: string): PodReport => ({ revision: one, queuedRecipients: 0, openSessions: 0 });
 
 describe('a pass over a relay', () => {
-  it('says Unknown of everything before it does anything else', async () => {
+  it('begins with the finalizer and ends with the one status that it writes', async () => {
     putRelay();
     await start().pass();
-    const [first] = cluster.writes;
-    assert.match(first?.path ?? '', /mailrelays\/outbound\/status$/);
-    const conditions = at(first?.body, 'status', 'conditions') as { status: string }[];
-    assert.deepEqual(new Set(conditions.map(({ status }) => status)), new Set(['Unknown']));
-    assert.match(cluster.writes[1]?.path ?? '', /mailrelays\/outbound$/, 'then comes the finalizer');
+    const paths = cluster.writes.map(({ path }) => path);
+    assert.match(paths[0] ?? '', /mailrelays\/outbound$/);
     assert.deepEqual(relay().metadata.finalizers, ['postroad.dev/drain']);
+    assert.deepEqual(
+      paths.filter(path => path.endsWith('/status')),
+      paths.slice(-1),
+    );
+  });
+
+  it('says Unknown of everything where the first one fails before it knows anything', async () => {
+    putRelay();
+    cluster.onRequest = ({ path }) => {
+      if (path.endsWith('/outbound-relay-keys')) throw new ApiError('test', { code: 500, reason: 'InternalError' });
+    };
+    await assert.rejects(start().pass(), ApiError);
+    const conditions = at(cluster.writes.at(-1)?.body, 'status', 'conditions') as { status: string }[];
+    assert.deepEqual(new Set(conditions.map(({ status }) => status)), new Set(['Unknown']));
   });
 
   it('stores keys before it makes anything from them, files before the configuration, the configuration before the pods look', async () => {
@@ -304,6 +315,7 @@ describe('what a pass meets', () => {
         if (path.endsWith('/outbound-relay-config')) throw new ApiError('test', { code, reason });
       };
       await assert.rejects(started.pass(), ApiError);
+      assert.equal(reasonOf('Ready'), 'Pending', 'whoever waits for a condition finds it all the same');
       cluster.onRequest = () => undefined;
       await started.pass();
       assert.ok(revision() !== '');
