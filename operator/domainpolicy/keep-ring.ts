@@ -10,6 +10,7 @@ import type { KubeObject } from '../kube/object.ts';
 import { nameOf } from './attach.ts';
 import { type DkimAlgorithm, dkimKeyOf, mintDkimKey } from './dkim-key.ts';
 import {
+  isLoadedAlike,
   isRing,
   type KeyRing,
   type RingKey,
@@ -94,7 +95,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     return freshKey(dkimKeyOf(pem), clock.now());
   }
 
-  async function store(question: RingQuestion, ring: KeyRing, live: KubeObject | undefined): Promise<void> {
+  async function store(question: RingQuestion, { live, before, ring }: RingChange): Promise<void> {
     const { relay, policy, signal } = question;
     const key = ringSecretKey(relay, policy);
     const wanted = ringSecret(relay, policy, ring);
@@ -105,18 +106,20 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     if (result === 'Unchanged') return;
     const overVersion = cluster.managed(secretKind, key)?.metadata.resourceVersion;
     written.set(key, { object: object as KubeObject, overVersion, timeMs: clock.now() });
+    if (isLoadedAlike(before, ring)) return;
     touchRelay(nameOf(relay));
   }
 
-  async function keep(question: RingQuestion, { live, before, ring }: RingChange): Promise<void> {
+  async function keep(question: RingQuestion, change: RingChange): Promise<void> {
     const { relay, policy, signal } = question;
+    const { live, before, ring } = change;
     if (ring.length === 0) {
       if (live !== undefined) await apply.delete({ resource: secretKind, live, signal });
       return;
     }
     // Found by its name alone, it has lost its labels.
     const isSeen = live !== undefined && live === stored(relay, policy);
-    if (!isSeen || isDifferent(before, ring)) await store(question, ring, live);
+    if (!isSeen || isDifferent(before, ring)) await store(question, change);
   }
 
   /** Not: what only carries the labels of one. */
@@ -139,14 +142,13 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     return [];
   }
 
-  function tell(policy: DomainPolicy, { reason, selector, algorithm }: RotationEvent): void {
-    const type = reason === 'KeyRecordLost' ? 'Warning' : 'Normal';
-    events.record(policy, {
-      type,
-      reason,
-      action: 'Rotate',
-      note: `${selector} (${algorithm}): ${rotationReasons[reason]}`,
-    });
+  /** Keys that take the same step together are told of together. */
+  function tell(policy: DomainPolicy, happened: readonly RotationEvent[]): void {
+    for (const [reason, steps] of Map.groupBy(happened, event => event.reason)) {
+      const type = reason === 'KeyRecordLost' ? 'Warning' : 'Normal';
+      const keys = steps.map(({ selector, algorithm }) => `${selector} (${algorithm})`).join(', ');
+      events.record(policy, { type, reason, action: 'Rotate', note: `${keys}: ${rotationReasons[reason]}` });
+    }
   }
 
   return {
@@ -159,10 +161,11 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
       const before = live === undefined ? inherited(question) : ringOf(live);
       const rotation = rotate(rotationOf(question, before, clock.now()));
       const minted = await Promise.all(rotation.mint.map(mint));
-      const ring = [...rotation.ring, ...minted];
+      // In the order in which the next pass will have them: another one would be written once more.
+      const ring = [...rotation.ring, ...minted].sort((one, other) => one.createdMs - other.createdMs);
       await keep(question, { live, before, ring });
       const births = minted.map(({ selector, algorithm }) => ({ reason: 'KeyMinted' as const, selector, algorithm }));
-      for (const event of [...rotation.events, ...births]) tell(question.policy, event);
+      tell(question.policy, [...rotation.events, ...births]);
       return { ring, againMs: minted.length > 0 ? 0 : rotation.againMs };
     },
 

@@ -162,6 +162,11 @@ export function loadedKeys(ring: KeyRing): LoadedKey[] {
     }));
 }
 
+/** Whether the pods load the same of both, and sign with the same. */
+export function isLoadedAlike(one: KeyRing, other: KeyRing): boolean {
+  return JSON.stringify(loadedKeys(one)) === JSON.stringify(loadedKeys(other));
+}
+
 function text(base64Text: string | undefined): string {
   if (base64Text === undefined) throw new Error('an entry is missing');
   return Buffer.from(base64Text, 'base64').toString('utf8');

@@ -203,7 +203,7 @@ interface Outcome {
   readonly programme: Programme;
 }
 
-async function writeStatus(outcome: Outcome, { deps }: Parts, signal: AbortSignal): Promise<void> {
+async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: AbortSignal): Promise<void> {
   const { policy, admission, secretProblems } = outcome.state;
   const { apiVersion, kind, metadata, spec } = policy;
   const status = domainPolicyStatus({
@@ -216,6 +216,7 @@ async function writeStatus(outcome: Outcome, { deps }: Parts, signal: AbortSigna
       programme: outcome.programme,
     },
     isChecking: spec.dns.checks === 'Enabled' && admission.status === 'True',
+    isLookedAt: watch.isLookedAt(nameOf(policy)),
     lacksExternalDns: spec.dns.publish === 'ExternalDNS' && !deps.cluster.kinds.dnsEndpoint,
     previous: policy.status,
     stamp: { nowMs: deps.clock.now(), generation: metadata.generation },

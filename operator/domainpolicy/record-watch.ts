@@ -29,6 +29,8 @@ export interface RecordWatch {
   want(policyKey: string, records: readonly Watched[], version: string): void;
   forget(policyKey: string): void;
   seen(policyKey: string, record: DnsRecord): Seen | undefined;
+  /** Each of them at least once. Before that nothing is told of any, so that one look at all of them is one news. */
+  isLookedAt(policyKey: string): boolean;
   /** Until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -89,8 +91,12 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
     const isNew = isRenewed || JSON.stringify(before?.record) !== JSON.stringify(record);
     entry.seen = { record, definite };
     entry.misses = isThere ? 0 : entry.misses + 1;
-    if (isNew) touchPolicy(entry.policyKey);
+    if (isNew && isLookedAt(entry.policyKey)) touchPolicy(entry.policyKey);
     return { requeueAfterMs: waitMs(entry) };
+  }
+
+  function isLookedAt(policyKey: string): boolean {
+    return [...(byPolicy.get(policyKey)?.keys ?? [])].every(key => entries.get(key)?.seen !== undefined);
   }
 
   function keep(key: string, entry: Entry, isNewVersion: boolean): void {
@@ -123,6 +129,7 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
         keep(key, { policyKey, record, isGuarded, misses: 0, seen: undefined }, before?.version !== version);
     },
     forget,
+    isLookedAt,
     seen: (policyKey, record) => entries.get(keyOf(policyKey, record))?.seen,
     run: signal => queue.run(look, { concurrency, signal }),
   };

@@ -26,6 +26,8 @@ export interface PolicyObservation {
   readonly records: readonly CheckedRecord[];
   /** Whether records are looked up at all. */
   readonly isChecking: boolean;
+  /** Each of them was, since this process leads. */
+  readonly isLookedAt: boolean;
   /** Publishing is left to external-dns, which is not there. */
   readonly lacksExternalDns: boolean;
   readonly programme: Programme;
@@ -34,18 +36,16 @@ export interface PolicyObservation {
 }
 
 export function domainPolicyStatus(observed: PolicyObservation): DomainPolicyStatus {
-  const { admission, keys, records, stamp } = observed;
-  const verdicts = [
-    admission,
-    resolvedRefs(observed),
-    dkimReady(observed),
-    dnsPublished(observed),
-    programmed(observed),
-  ];
+  const { admission, keys, stamp } = observed;
+  const dns = dnsAsBefore(observed) ?? {
+    dnsRecords: observed.records.map(({ fault: _, ...record }) => record),
+    verdict: dnsPublished(observed),
+  };
+  const verdicts = [admission, resolvedRefs(observed), dkimReady(observed), dns.verdict, programmed(observed)];
   return {
     ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),
     dkim: { keys },
-    dnsRecords: records.map(({ fault: _, ...record }) => record),
+    dnsRecords: dns.dnsRecords,
     conditions: conditionsOf(
       [summary(verdicts, ['DNSPublished']), ...verdicts],
       observed.previous?.conditions ?? [],
@@ -67,6 +67,24 @@ const everyType: readonly ConditionType[] = [
 export function firstPolicyStatus(stamp: Stamp): DomainPolicyStatus {
   const verdicts = everyType.map(type => unknown(type, 'Pending', 'not looked at yet'));
   return { conditions: conditionsOf(verdicts, [], stamp) };
+}
+
+interface DnsPart {
+  readonly dnsRecords: NonNullable<DomainPolicyStatus['dnsRecords']>;
+  readonly verdict: Verdict;
+}
+
+/** What the process before this one saw stands until this one has looked. Undefined: it has, or these are other records. */
+function dnsAsBefore({ isChecking, isLookedAt, records, previous, stamp }: PolicyObservation): DnsPart | undefined {
+  const { observedGeneration, dnsRecords, conditions = [] } = previous ?? {};
+  const verdict = conditions.find(({ type }) => type === 'DNSPublished');
+  if (!isChecking || isLookedAt || observedGeneration !== stamp.generation) return undefined;
+  if (dnsRecords === undefined || verdict === undefined) return undefined;
+  const names = (all: readonly Pick<CheckedRecord, 'name' | 'purpose'>[]): string =>
+    JSON.stringify(all.map(({ name, purpose }) => [name, purpose]));
+  if (names(dnsRecords) !== names(records)) return undefined;
+  const { status, reason, message } = verdict;
+  return { dnsRecords, verdict: { type: 'DNSPublished', status, reason, message } as Verdict };
 }
 
 function resolvedRefs({ secretProblems }: PolicyObservation): Verdict {

@@ -1,9 +1,10 @@
 /** Which relays a change in the cluster concerns, by `namespace/name`. */
 import type { NamespaceChoice } from '../../crds/common.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
-import { type ClusterChange, relayKeyOf } from '../cluster/change.ts';
+import { type ClusterChange, policyKeyOf, relayKeyOf } from '../cluster/change.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { nameOf, relayNameOf } from '../domainpolicy/attach.ts';
+import { isLoadedAlike, ringOf } from '../domainpolicy/key-ring.ts';
 import type { KubeObject } from '../kube/object.ts';
 
 type Place = Pick<Cluster, 'relays' | 'policiesNaming'>;
@@ -17,15 +18,34 @@ export function relaysConcerned(change: ClusterChange, cluster: Place): readonly
         ? []
         : [...new Set([change.object, ...(change.previous === undefined ? [] : [change.previous])].map(relayNameOf))];
     case 'Managed':
+      return isUnloadedStep(change) ? [] : relaysOf(change);
     case 'Pod':
     case 'Claim':
-      return [...new Set([change.object, change.previous].flatMap(object => keysOf(object)))];
+      return relaysOf(change);
     case 'Namespace':
       return isSameLabels(change.object, change.previous) ? [] : choosingByLabels(cluster);
     case 'UserSecret':
       return change.relays;
     case 'Kinds':
       return [...cluster.relays()].map(nameOf);
+  }
+}
+
+type ObjectChange = Extract<ClusterChange, { about: 'Managed' | 'Pod' | 'Claim' }>;
+
+function relaysOf({ object, previous }: ObjectChange): string[] {
+  return [...new Set([object, previous].flatMap(one => keysOf(one)))];
+}
+
+/** A step of DKIM keys that changes nothing of what pods load: most keys wait for their records for long. */
+function isUnloadedStep({ type, object, previous }: ObjectChange): boolean {
+  if (policyKeyOf(object) === undefined) return false;
+  try {
+    const now = type === 'deleted' ? [] : ringOf(object);
+    return isLoadedAlike(previous === undefined ? [] : ringOf(previous), now);
+  } catch {
+    // Broken keys: the pass says so, and names the Secret.
+    return false;
   }
 }
 

@@ -185,6 +185,7 @@ function policyStatusOf(state: PolicyState, input: StatusInput): DomainPolicySta
     keys: keys.map(({ selector, algorithm }) => ({ selector, algorithm, state: 'Active' })),
     records: recordsOf(plan.observed, state).map(record => ({ ...record, state: 'Unknown', fault: undefined })),
     isChecking: false,
+    isLookedAt: false,
     lacksExternalDns: false,
     programme: programmeOf(isRunning(state) ? plan.configuration?.config.revision : undefined, appliedRevision),
     previous: previous(policy) as DomainPolicyStatus | undefined,

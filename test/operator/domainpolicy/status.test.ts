@@ -26,20 +26,25 @@ const seen = (texts: readonly string[]) =>
     broken: [],
   });
 
-function conditions(changes: Partial<PolicyObservation>): Record<string, string> {
-  const { conditions: all = [] } = domainPolicyStatus({
+function statusOf(changes: Partial<PolicyObservation>): ReturnType<typeof domainPolicyStatus> {
+  return domainPolicyStatus({
     policy: domainPolicy(),
     admission: holds('Accepted', 'Accepted', 'attached'),
     secretProblems: [],
     keys: [{ selector: 'k', algorithm: 'RSA2048', state: 'Active' }],
     records: [seen(['v=DKIM1; p=AAAA'])],
     isChecking: true,
+    isLookedAt: true,
     lacksExternalDns: false,
     programme: 'Applied',
     previous: undefined,
     stamp: { nowMs, generation: 1 },
     ...changes,
   });
+}
+
+function conditions(changes: Partial<PolicyObservation>): Record<string, string> {
+  const { conditions: all = [] } = statusOf(changes);
   return Object.fromEntries(all.map(({ type, status, reason, message }) => [type, `${status} ${reason}: ${message}`]));
 }
 
@@ -70,7 +75,7 @@ describe('status of a DomainPolicy', () => {
         keys: [],
         records: [],
       },
-      ...{ isChecking: true, lacksExternalDns: false, programme: 'Applied', previous: undefined },
+      ...{ isChecking: true, isLookedAt: true, lacksExternalDns: false, programme: 'Applied', previous: undefined },
       stamp: { nowMs, generation: 1 },
     });
     assert.match(
@@ -79,6 +84,17 @@ describe('status of a DomainPolicy', () => {
     );
     assert.match(conditions({ programme: 'AsBefore' })['Programmed'] ?? '', /^Unknown ConfigurationPending/);
     assert.match(conditions({ programme: 'Pending', previous: running })['Programmed'] ?? '', /^Unknown/);
+  });
+
+  it('keeps what was last said of records until it has looked itself, so that a restart writes nothing', () => {
+    const previous = statusOf({ records: [seen([])] });
+    const unseen = { records: [checkRecord(record, undefined)], isLookedAt: false, previous };
+    assert.deepEqual(statusOf(unseen), previous);
+    assert.match(conditions({ ...unseen, isLookedAt: true })['DNSPublished'] ?? '', /^Unknown RecordsUnknown/);
+    const other = [checkRecord({ ...record, name: 'l._domainkey.shop.example.com' }, undefined)];
+    assert.match(conditions({ ...unseen, records: other })['DNSPublished'] ?? '', /^Unknown/, 'of other records');
+    const changed = { ...unseen, stamp: { nowMs, generation: 2 } };
+    assert.match(conditions(changed)['DNSPublished'] ?? '', /^Unknown/, 'of another spec');
   });
 
   it('has every condition from the first moment', () => {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterChange } from '../../../operator/cluster/change.ts';
 import { domainPolicies, mailRelays, secrets } from '../../../operator/cluster/kinds.ts';
+import { ringSecret } from '../../../operator/domainpolicy/key-ring.ts';
+import { freshKey } from '../../../operator/domainpolicy/rotation.ts';
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { objectLabels } from '../../../operator/labels.ts';
 import { relaysConcerned } from '../../../operator/mailrelay/changes.ts';
@@ -54,6 +56,20 @@ test('what is made for a relay concerns it, by its labels', () => {
   const object: KubeObject = { apiVersion: 'v1', kind: 'Secret', metadata };
   for (const about of ['Managed', 'Pod', 'Claim'])
     assert.deepEqual(concerned({ about, resource: secrets, object, previous: undefined }), ['mail/outbound']);
+});
+
+test('a step of DKIM keys concerns the relay only where it changes what pods load', () => {
+  const key = freshKey({ selector: 'k', algorithm: 'Ed25519', privateKeyPem: 'pem', recordValue: 'v=DKIM1' }, 0);
+  const pending = ringSecret(storedRelay(), domainPolicy(), [key]) as KubeObject;
+  const published = ringSecret(storedRelay(), domainPolicy(), [{ ...key, state: 'Published' }]) as KubeObject;
+  const change = { about: 'Managed', resource: secrets };
+  assert.deepEqual(concerned({ ...change, type: 'added', object: pending, previous: undefined }), []);
+  assert.deepEqual(concerned({ ...change, type: 'updated', object: published, previous: pending }), ['mail/outbound']);
+  assert.deepEqual(concerned({ ...change, type: 'deleted', object: published, previous: published }), [
+    'mail/outbound',
+  ]);
+  const broken = { ...pending, data: {} };
+  assert.deepEqual(concerned({ ...change, type: 'updated', object: broken, previous: pending }), ['mail/outbound']);
 });
 
 test('labels of a namespace concern those who choose by labels, themselves or by a policy', () => {
