@@ -30,7 +30,7 @@ export interface ScaleWorldOptions {
 }
 
 /** Those that relays need. */
-const controllers = ['statefulset', 'garbage-collector', 'persistentvolume-binder', 'disruption', 'namespace'].map(
+const controllers = ['statefulset', 'garbage-collector', 'persistentvolume-binder', 'namespace'].map(
   name => `${name}-controller`,
 );
 /** Each look at files that nobody changed is load that a real cluster spreads over its nodes. */
