@@ -165,7 +165,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
       const ring = [...rotation.ring, ...minted].sort((one, other) => one.createdMs - other.createdMs);
       await keep(question, { live, before, ring });
       const births = minted.map(({ selector, algorithm }) => ({ reason: 'KeyMinted' as const, selector, algorithm }));
-      tell(question.policy, [...rotation.events, ...births]);
+      tell(question.policy, before.length === 0 ? [] : [...rotation.events, ...births]);
       return { ring, againMs: minted.length > 0 ? 0 : rotation.againMs };
     },
 

@@ -46,7 +46,7 @@ export interface WatchOptions {
 
 /** An older look lets no key sign. */
 export const freshLookMs = 600_000;
-const firstWaitMs = 15_000;
+const firstWaitMs = 30_000;
 const longestWaitMs = 300_000;
 const guardMs = 180_000;
 const settledMs = 3_600_000;

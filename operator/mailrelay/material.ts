@@ -72,8 +72,10 @@ export function createRelayMaterial({ writer, events, clusterDomain }: MaterialD
       await writer.own({ relay, object: keysSecret(relay, kept), signal, onlyIfUnchanged: true, found });
     else if (found.kind === 'Ours')
       judged.set(found.live, { kept, names: JSON.stringify(names), untilMs: trustedUntilMs(kept, nowMs) });
-    for (const { reason, message } of steps)
-      events.record(relay, { type: 'Normal', reason, action: 'Renew', note: message });
+    // The first ones are part of making a relay, which its conditions tell; an event is a write as well.
+    if (!isNew)
+      for (const { reason, message } of steps)
+        events.record(relay, { type: 'Normal', reason, action: 'Renew', note: message });
     return kept;
   }
 

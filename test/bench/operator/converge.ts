@@ -1,7 +1,7 @@
 /** From the start of the operator until everything is as it was asked for. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OperatorProcess } from '../../support/operator-process.ts';
-import { cpuSecondsOf, memoryOf } from '../relay/usage.ts';
+import { cpuSecondsOf, memoryOf, threadCpuSeconds } from '../relay/usage.ts';
 import type { FleetSize } from './fleet.ts';
 import { rssOf, type Series, seriesOf, sum } from './operator-figures.ts';
 import type { ScaleWorld } from './scale-world.ts';
@@ -10,6 +10,8 @@ import { type RequestCounts, requestCounts, since } from './server-figures.ts';
 export interface Convergence {
   readonly seconds: number;
   readonly cpuSeconds: Readonly<Record<Part, number>>;
+  /** Of the operator: its main thread, and those that make keys (and run Node's other work). */
+  readonly threadCpuSeconds: ReadonlyMap<string, number>;
   readonly operatorPeakRssBytes: number;
   readonly operatorPeakHeapBytes: number;
   readonly serverRssBytes: number;
@@ -51,6 +53,7 @@ export async function converge(
     cpuSeconds: Object.fromEntries(
       Object.entries(cpuAfter).map(([part, spent]) => [part, spent - cpuBefore[part as Part]]),
     ) as Convergence['cpuSeconds'],
+    threadCpuSeconds: await threadCpuSeconds(operator.pid),
     operatorPeakRssBytes: (await rssOf(operator.pid)).peakBytes,
     operatorPeakHeapBytes: peakHeapBytes,
     serverRssBytes: (await memoryOf([server.processes.server])).rssBytes,

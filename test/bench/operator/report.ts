@@ -14,6 +14,7 @@ export function convergenceLines(figures: Convergence, { relays, policies }: Fle
   const { seconds, cpuSeconds, operatorPeakRssBytes, operatorPeakHeapBytes, serverRssBytes, requests, series } =
     figures;
   const writes = writesByOperator(series);
+  const threads = new Map([...figures.threadCpuSeconds].map(([name, cpu]) => [name, Number(cpu.toFixed(1))]));
   const allWrites = writesOf(requests);
   const spent = Object.entries(cpuSeconds).map(([part, cpu]) => `${part} ${cpu.toFixed(1)}`);
   const all = Object.values(cpuSeconds).reduce((sum, cpu) => sum + cpu, 0);
@@ -21,6 +22,7 @@ export function convergenceLines(figures: Convergence, { relays, policies }: Fle
     `${relays} relays and ${policies} policies converged in ${seconds.toFixed(1)} s (goal ${goals.convergeSeconds})`,
     `operator: peak RSS ${mebibytes(operatorPeakRssBytes)} MiB (goal ${goals.rssMebibytes}), peak heap ${mebibytes(operatorPeakHeapBytes)} MiB; API server RSS ${mebibytes(serverRssBytes)} MiB`,
     `CPU seconds: ${spent.join(', ')}; together ${all.toFixed(1)} = ${(all / seconds).toFixed(2)} cores`,
+    `  operator by thread: ${listed(threads)}`,
     `writes by the operator: ${writes} = ${(writes / relays).toFixed(1)} a relay, ${(writes / policies).toFixed(1)} a policy: ${listed(writesByKind(series))}`,
     `requests to the API server, of everybody: ${total(requests)}: ${listed(byVerb(requests))}`,
     `  writes: ${listed(allWrites, 30)}`,
