@@ -164,6 +164,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
       // In the order in which the next pass will have them: another one would be written once more.
       const ring = [...rotation.ring, ...minted].sort((one, other) => one.createdMs - other.createdMs);
       await keep(question, { live, before, ring });
+      // The first keys are part of making a policy, which its status tells; an event is a write as well.
       const births = minted.map(({ selector, algorithm }) => ({ reason: 'KeyMinted' as const, selector, algorithm }));
       tell(question.policy, before.length === 0 ? [] : [...rotation.events, ...births]);
       return { ring, againMs: minted.length > 0 ? 0 : rotation.againMs };
