@@ -36,7 +36,8 @@ export const reasons = {
   ConfigurationApplied: 'Every ready relay runs the configuration made from this object.',
   ConfigurationPending: 'The configuration made from this object is not yet run by every ready relay.',
   ConfigurationRejected: 'No configuration could be made; the last good one stays.',
-  ConfigurationTooLarge: 'The configuration does not fit into the objects that carry it; the last good one stays.',
+  ConfigurationTooLarge:
+    'Not all policies fit into the objects that carry the configuration: some of the namespace that takes up most are left out. Where it does not fit without policies, the last good one stays.',
   PodsUnavailable: 'Fewer pods are ready than the disruption budget leaves.',
   Parked: 'No pods are asked for.',
   Terminating: 'The object is being deleted: no new mail is taken.',

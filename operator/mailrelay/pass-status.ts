@@ -39,12 +39,22 @@ export function statusOf(outcome: PassOutcome): MailRelayStatus {
     cluster: {
       workload: workloadObservation(outcome),
       taken,
-      tooLarge: configuration.kind === 'TooLarge' ? configuration.message : undefined,
+      tooLarge: tooLarge(configuration),
       certificateProblem: observed.certificateProblem,
     },
     previous: relay.status,
     stamp: { nowMs, generation: relay.metadata.generation },
   });
+}
+
+const mostNamed = 10;
+
+function tooLarge(configuration: Desired['configuration']): string | undefined {
+  if (configuration.kind === 'TooLarge') return configuration.message;
+  if (configuration.kind !== 'Made' || configuration.leftOut.length === 0) return undefined;
+  const { leftOut } = configuration;
+  const more = leftOut.length > mostNamed ? ` and ${leftOut.length - mostNamed} more` : '';
+  return `policies were left out, because all together do not fit: ${leftOut.slice(0, mostNamed).join(', ')}${more}; spread them over several MailRelays`;
 }
 
 const ends = new Map<string, number>();

@@ -39,7 +39,7 @@ export interface ClusterObservation {
   readonly workload: WorkloadObservation;
   /** Objects under our names that are not ours, as `Kind name`. */
   readonly taken: readonly string[];
-  /** Why there is no configuration, where no other condition tells. */
+  /** Why there is no configuration, or why it does not hold all policies. */
   readonly tooLarge: string | undefined;
   /** Why there is no certificate. */
   readonly certificateProblem:

@@ -4,7 +4,16 @@ import { ConfigError, parseConfig, type RelayConfigInput } from '../../../relay/
 import type { PolicyParts } from '../../cluster/relay-states.ts';
 import type { SecretData } from '../../credentials.ts';
 import { offersTls, type PolicyInput, policyConfigsOf, relayConfigOf, type SecretFiles } from './config.ts';
-import { collectFiles, type FileCollector, type Files, filesFolder, placeFiles } from './files.ts';
+import {
+  collectFiles,
+  type FileCollector,
+  type Files,
+  filesFolder,
+  mostShards,
+  placeFiles,
+  shardBytes,
+} from './files.ts';
+import { fitting, type Sized } from './fit.ts';
 import type { AttachedPolicy, Existing, RelayInput } from './input.ts';
 
 export type Configuration = {
@@ -17,6 +26,8 @@ export type Configuration = {
       /** `relay.json`. */
       readonly text: string;
       readonly shards: readonly Files[];
+      /** Policies that it does not hold, by `namespace/name`: all together were too much. */
+      readonly leftOut: readonly string[];
     }
   /** Something that other conditions tell: what is there stays. */
   | { readonly kind: 'Blocked' }
@@ -27,7 +38,29 @@ export type Configuration = {
 const mostConfigBytes = 1_000_000;
 const anyAddress = '::';
 
+/** Parts of what fits, tried one after the other: files are spread over Secrets, which leaves gaps. */
+const budgets = [0.95, 0.8, 0.6, 0.4, 0.2] as const;
+
 export function configurationOf(input: RelayInput, httpPort: number): Configuration {
+  const whole = tryConfiguration(input, httpPort);
+  if (whole.kind !== 'TooLarge') return whole;
+  for (const budget of budgets) {
+    const policies = fitting(whole.sizes, budget);
+    const some = tryConfiguration({ ...input, policies }, httpPort);
+    if (some.kind !== 'Made') continue;
+    const held = new Set<string>(policies.map(({ policy }) => keyOf(policy)));
+    const leftOut = input.policies.map(({ policy }): string => keyOf(policy)).filter(key => !held.has(key));
+    return { ...some, leftOut: leftOut.sort() };
+  }
+  const { sizes: _, ...tooLarge } = whole;
+  return tooLarge;
+}
+
+type Attempt =
+  | Exclude<Configuration, { kind: 'TooLarge' }>
+  | (Extract<Configuration, { kind: 'TooLarge' }> & { readonly sizes: readonly Sized<AttachedPolicy>[] });
+
+function tryConfiguration(input: RelayInput, httpPort: number): Attempt {
   const { relay, certificate, existing, material } = input;
   const collector = collectFiles(material.revisionKey);
   const policies = input.policies.filter(({ complete }) => complete);
@@ -53,8 +86,30 @@ export function configurationOf(input: RelayInput, httpPort: number): Configurat
       kind: 'TooLarge',
       message: `the configuration of ${config.policies.length} policies does not fit: spread them over several MailRelays`,
       parts,
+      sizes: sizesOf(input.policies, config.policies, wanted),
     };
-  return { kind: 'Made', revision, text, shards, parts };
+  return { kind: 'Made', revision, text, shards, parts, leftOut: [] };
+}
+
+/** By whichever of the two is scarcer, text or files. */
+function sizesOf(
+  attached: readonly AttachedPolicy[],
+  configs: readonly PolicyInput[],
+  files: Files,
+): Sized<AttachedPolicy>[] {
+  const shares = new Map<string, number>(
+    configs.map(config => {
+      const names = fileNamesOf(config);
+      const bytes = names.reduce((sum, name) => sum + (files.get(name)?.length ?? 0), 0);
+      const isTooLarge = names.some(name => (files.get(name)?.length ?? 0) > shardBytes);
+      const share = Math.max(
+        Buffer.byteLength(JSON.stringify(config)) / mostConfigBytes,
+        bytes / (mostShards * shardBytes),
+      );
+      return [`${config.namespace}/${config.name}`, isTooLarge ? 1 + share : share] as const;
+    }),
+  );
+  return attached.map(one => ({ attached: one, share: shares.get(keyOf(one.policy)) ?? 0 }));
 }
 
 /** What policies would have: one that was not changed still counts as running. */

@@ -177,14 +177,55 @@ describe('a relay that lacks something', () => {
 });
 
 describe('a configuration that is too large', () => {
-  it('says so, and changes nothing', () => {
-    const domains = Array.from({ length: 64 }, (_, index) => `a-rather-long-name-for-a-domain-${index}.example.com`);
-    const policies = Array.from({ length: 400 }, (_, index) =>
-      attached({ domains: domains.map(domain => `p${index}.${domain}`) }, { name: `p${index}` }),
+  const domains = Array.from({ length: 64 }, (_, index) => `a-rather-long-name-for-a-domain-${index}.example.com`);
+  const large = (count: number, namespace: string) =>
+    Array.from({ length: count }, (_, index) =>
+      attached(
+        { domains: domains.map(domain => `p${index}.${namespace}.${domain}`) },
+        { name: `p${index}`, namespace },
+      ),
     );
-    const { configuration, objects } = desiredOf(relay, { policies });
+
+  it('of the relay itself says so, and changes nothing', () => {
+    const secrets = new Map([['mail/smtp-users', new Map([['demo', Buffer.alloc(shardBytes + 1, 'x')]])]]);
+    const { configuration, objects } = desiredOf(relay, { secrets });
     assert.equal(configuration.kind, 'TooLarge');
     assert.equal(find({ objects }, 'StatefulSet'), undefined);
+  });
+
+  it('leaves out policies of the namespace that has most, and of no other', () => {
+    const policies = [...large(3, 'small'), ...large(400, 'greedy'), ...large(5, 'other')];
+    const { configuration } = desiredOf(relay, { policies });
+    assert.ok(configuration.kind === 'Made');
+    assert.ok(configuration.leftOut.length > 0);
+    assert.deepEqual(
+      configuration.leftOut.filter(key => !key.startsWith('greedy/')),
+      [],
+    );
+    assert.ok(configuration.parts.has('small/p2') && configuration.parts.has('other/p4'));
+    assert.ok(configuration.parts.has('greedy/p0'), 'the oldest stay');
+    for (const key of configuration.leftOut) assert.ok(!configuration.parts.has(key), key);
+    const again = desiredOf(relay, { policies: policies.toReversed() }).configuration;
+    assert.ok(again.kind === 'Made');
+    assert.deepEqual([again.revision, again.leftOut], [configuration.revision, configuration.leftOut]);
+  });
+
+  it('because of one file of a tenant is made without the policy that has it', () => {
+    const smartHost = { host: 'smtp.example.net', port: 587, caSecretRef: { name: 'ca' } };
+    const greedy = attached(
+      { domains: ['greedy.example'], route: { type: 'SmartHost', smartHost } },
+      { name: 'greedy', namespace: 'greedy' },
+    );
+    const policies = [attached(), greedy];
+    const { secrets } = inputOf(relay, { policies });
+    const authorities = new Map([['ca.crt', Buffer.alloc(shardBytes + 1, 'x')]]);
+    const { configuration } = desiredOf(relay, {
+      policies,
+      secrets: new Map([...secrets, ['greedy/ca', authorities]]),
+    });
+    assert.ok(configuration.kind === 'Made');
+    assert.deepEqual(configuration.leftOut, ['greedy/greedy']);
+    assert.ok(configuration.parts.has('shop/shop'));
   });
 });
 
