@@ -6,7 +6,8 @@ import type { DkimKeyStatus, DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { domainPolicies, optionalKinds } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
-import type { KubeObject } from '../kube/object.ts';
+import { ApiError } from '../kube/errors.ts';
+import { type KubeObject, keyOf } from '../kube/object.ts';
 import type { Requeue } from '../kube/workqueue.ts';
 import { admitPolicies, nameOf, relayNameOf } from './attach.ts';
 import { dnsEndpoint, endpointName, valueIn } from './desired.ts';
@@ -18,7 +19,7 @@ import { type CheckedRecord, checkRecord } from './record-check.ts';
 import { freshLookMs, type RecordWatch, type Seen } from './record-watch.ts';
 import type { KeySight } from './rotation.ts';
 import type { PolicyState } from './state.ts';
-import { domainPolicyStatus, firstPolicyStatus, type Programme } from './status.ts';
+import { domainPolicyStatus, firstPolicyStatus, type Programme, type PublishProblem } from './status.ts';
 
 export interface Parts {
   readonly deps: ControllerDeps;
@@ -58,7 +59,11 @@ async function pass(policy: DomainPolicy, parts: Parts, signal: AbortSignal): Pr
   if (relay === undefined || admission.status !== 'True') {
     parts.watch.forget(nameOf(policy));
     const state: PolicyState = { policy, admission, secretProblems: [], secrets: new Map(), keys: [] };
-    await writeStatus({ state, keys: [], records: [], programme: 'Rejected' }, parts, signal);
+    await writeStatus(
+      { state, keys: [], records: [], programme: 'Rejected', publishProblem: undefined },
+      parts,
+      signal,
+    );
     return undefined;
   }
   const state = await policyStateOf({ relay, policy, admission }, cluster, signal);
@@ -76,15 +81,15 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   const wanted = recordsOf(attached, [...ring, ...given]);
   look(attached, { wanted, ring }, parts);
   const records = wanted.map(record => checked(record, nameOf(policy), parts));
+  const publishProblem = isPaused ? undefined : await publish(policy, records, parts, signal);
   if (!isPaused) {
-    await publish(policy, records, parts, signal);
     await parts.rings.sweep(nameOf(policy), ringSecretKey(relay, policy), signal);
   }
   const keys = [...ring.map(keyStatus), ...given.map(givenStatus)].sort((one, other) =>
     one.selector < other.selector ? -1 : 1,
   );
   const programme = programmeOf(attached, parts);
-  await writeStatus({ state: attached, keys, records, programme }, parts, signal);
+  await writeStatus({ state: attached, keys, records, programme, publishProblem }, parts, signal);
   const isNew = isNewGeneration(policy);
   const times = [...(againMs === undefined ? [] : [againMs]), ...(isNew ? [settleMs] : [])];
   return times.length === 0 ? undefined : { requeueAfterMs: Math.min(...times) };
@@ -166,24 +171,55 @@ function programmeOf({ relay, policy }: Attached, { deps }: Parts): Programme {
   return rendered !== undefined && rendered.digest === running?.digest ? 'Applied' : 'Pending';
 }
 
+/** Returns why the records are not with external-dns, where something of this cluster is in the way. */
 async function publish(
   policy: DomainPolicy,
   records: readonly CheckedRecord[],
-  { deps: { cluster, apply } }: Parts,
+  { deps }: Parts,
   signal: AbortSignal,
-): Promise<void> {
-  if (!cluster.kinds.dnsEndpoint) return;
-  const resource = optionalKinds.dnsEndpoint;
-  const live = cluster.managed(resource, `${policy.metadata.namespace}/${endpointName(policy)}`);
-  if (policy.spec.dns.publish === 'Manual') {
-    if (live !== undefined) await apply.delete({ resource, live, signal });
-    return;
+): Promise<PublishProblem | undefined> {
+  const isAsked = policy.spec.dns.publish === 'ExternalDNS';
+  if (!deps.cluster.kinds.dnsEndpoint) return isAsked ? 'KindNotFound' : undefined;
+  try {
+    const live = await endpointOf(policy, { deps, isAsked }, signal);
+    if (live === 'Taken') return isAsked ? 'NameTaken' : undefined;
+    const resource = optionalKinds.dnsEndpoint;
+    if (!isAsked) {
+      if (live !== undefined) await deps.apply.delete({ resource, live, signal });
+      return undefined;
+    }
+    const entries = records.flatMap(record => {
+      const value = publishedValue(record, policy, live);
+      return value === undefined ? [] : [{ name: record.name, value }];
+    });
+    if (entries.length > 0) await deps.apply.apply({ resource, wanted: dnsEndpoint(policy, entries), live, signal });
+    return undefined;
+  } catch (error) {
+    // Confined to some namespaces, the operator may write none elsewhere; a policy may be there all the same.
+    if (error instanceof ApiError && error.status === 403) return 'Forbidden';
+    throw error;
   }
-  const entries = records.flatMap(record => {
-    const value = publishedValue(record, policy, live);
-    return value === undefined ? [] : [{ name: record.name, value }];
-  });
-  if (entries.length > 0) await apply.apply({ resource, wanted: dnsEndpoint(policy, entries), live, signal });
+}
+
+interface EndpointQuestion {
+  readonly deps: ControllerDeps;
+  readonly isAsked: boolean;
+}
+
+/** The cache shows what has our label, which anybody may have put there, and nothing else: before a first write it is looked what is there. */
+async function endpointOf(
+  policy: DomainPolicy,
+  { deps: { cluster, apply }, isAsked }: EndpointQuestion,
+  signal: AbortSignal,
+): Promise<KubeObject | 'Taken' | undefined> {
+  const resource = optionalKinds.dnsEndpoint;
+  const name = { namespace: policy.metadata.namespace, name: endpointName(policy) };
+  const cached = cluster.managed(resource, keyOf(name));
+  const live = cached === undefined && isAsked ? await apply.peek(resource, name, signal) : cached;
+  const isOwn = live?.metadata.ownerReferences?.some(
+    ({ uid, controller }) => controller && uid === policy.metadata.uid,
+  );
+  return live === undefined || isOwn ? live : 'Taken';
 }
 
 /** Before it is known what the owner has there, an SPF record of ours could take its place; one that we wrote stays as it is. */
@@ -201,6 +237,7 @@ interface Outcome {
   readonly keys: readonly DkimKeyStatus[];
   readonly records: readonly CheckedRecord[];
   readonly programme: Programme;
+  readonly publishProblem: PublishProblem | undefined;
 }
 
 async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: AbortSignal): Promise<void> {
@@ -217,7 +254,7 @@ async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: Abo
     },
     isChecking: spec.dns.checks === 'Enabled' && admission.status === 'True',
     isLookedAt: watch.isLookedAt(nameOf(policy)),
-    lacksExternalDns: spec.dns.publish === 'ExternalDNS' && !deps.cluster.kinds.dnsEndpoint,
+    publishProblem: outcome.publishProblem,
     previous: policy.status,
     stamp: { nowMs: deps.clock.now(), generation: metadata.generation },
   });

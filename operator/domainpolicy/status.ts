@@ -17,6 +17,8 @@ import type { CheckedRecord } from './record-check.ts';
 /** What the relay makes of the policy. AsBefore: nobody has looked since this process leads. */
 export type Programme = 'Applied' | 'Pending' | 'Rejected' | 'AsBefore';
 
+export type PublishProblem = 'KindNotFound' | 'Forbidden' | 'NameTaken';
+
 export interface PolicyObservation {
   readonly policy: DomainPolicy;
   /** Of type Accepted. */
@@ -28,8 +30,8 @@ export interface PolicyObservation {
   readonly isChecking: boolean;
   /** Each of them was, since this process leads. */
   readonly isLookedAt: boolean;
-  /** Publishing is left to external-dns, which is not there. */
-  readonly lacksExternalDns: boolean;
+  /** Publishing is left to external-dns, and something of this cluster is in the way. */
+  readonly publishProblem: PublishProblem | undefined;
   readonly programme: Programme;
   readonly previous: DomainPolicyStatus | undefined;
   readonly stamp: Stamp;
@@ -123,9 +125,18 @@ const longestMessage = 4096;
 
 function dnsPublished(observed: PolicyObservation): Verdict {
   const verdict = recordsVerdict(observed);
-  if (!observed.lacksExternalDns || verdict.status === 'True') return verdict;
-  const message = `this cluster has no DNSEndpoint of external-dns, so that nobody publishes the records: ${verdict.message}`;
-  return fails('DNSPublished', 'ExternalDNSNotFound', message.slice(0, longestMessage));
+  const { publishProblem, policy } = observed;
+  if (publishProblem === undefined || verdict.status === 'True') return verdict;
+  const { name, namespace } = policy.metadata;
+  const [reason, why] = (
+    {
+      KindNotFound: ['ExternalDNSNotFound', 'this cluster has no DNSEndpoint of external-dns'],
+      Forbidden: ['ExternalDNSNotFound', `this operator may not write a DNSEndpoint in namespace ${namespace}`],
+      NameTaken: ['NameTaken', `DNSEndpoint ${namespace}/${name}-dns was not made by this policy, and is left alone`],
+    } as const
+  )[publishProblem];
+  const message = `${why}, so that nobody publishes the records: ${verdict.message}`;
+  return fails('DNSPublished', reason, message.slice(0, longestMessage));
 }
 
 function recordsVerdict({ records, isChecking }: PolicyObservation): Verdict {

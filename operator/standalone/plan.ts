@@ -186,7 +186,7 @@ function policyStatusOf(state: PolicyState, input: StatusInput): DomainPolicySta
     records: recordsOf(plan.observed, state).map(record => ({ ...record, state: 'Unknown', fault: undefined })),
     isChecking: false,
     isLookedAt: false,
-    lacksExternalDns: false,
+    publishProblem: undefined,
     programme: programmeOf(isRunning(state) ? plan.configuration?.config.revision : undefined, appliedRevision),
     previous: previous(policy) as DomainPolicyStatus | undefined,
     stamp: stampOf(policy, nowMs),

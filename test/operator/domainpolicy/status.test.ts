@@ -35,7 +35,7 @@ function statusOf(changes: Partial<PolicyObservation>): ReturnType<typeof domain
     records: [seen(['v=DKIM1; p=AAAA'])],
     isChecking: true,
     isLookedAt: true,
-    lacksExternalDns: false,
+    publishProblem: undefined,
     programme: 'Applied',
     previous: undefined,
     stamp: { nowMs, generation: 1 },
@@ -75,7 +75,7 @@ describe('status of a DomainPolicy', () => {
         keys: [],
         records: [],
       },
-      ...{ isChecking: true, isLookedAt: true, lacksExternalDns: false, programme: 'Applied', previous: undefined },
+      ...{ isChecking: true, isLookedAt: true, publishProblem: undefined, programme: 'Applied', previous: undefined },
       stamp: { nowMs, generation: 1 },
     });
     assert.match(
