@@ -39,17 +39,26 @@ const port = 53;
 const mostAliases = 5;
 const mostTargets = 2;
 const atATime = 64;
+/** Of one name: a zone may have 13 servers with four addresses each, and none of them answer. */
+const mostOfOneName = 4;
+/** Of resolvers, which are ours: nobody waits there behind somebody else's servers. */
+const resolverAtATime = 256;
 const mostResolved = 4096;
 const resolvedLifeMs = 300_000;
 
 export function createTxtLookups({ nameservers, now, exchange = overNetwork }: LookupOptions): TxtLookups {
   const turns = new Turns(atATime);
   const limited: Exchange = (server, question, options) => turns.run(() => exchange(server, question, options));
-  const ask = createResolver(nameservers, limited);
+  const resolverTurns = new Turns(resolverAtATime);
+  const ask = createResolver(nameservers, (...asked) => resolverTurns.run(() => exchange(...asked)));
   const findServers = createZoneServers(ask, now);
   const resolved = new TimedCache<Said>(mostResolved, now);
   return {
-    authoritative: (name, signal) => lookUp(name, { findServers, exchange: limited, signal, aliasesLeft: mostAliases }),
+    authoritative(name, signal) {
+      const own = new Turns(mostOfOneName);
+      const inTurn: Exchange = (...asked) => own.run(() => limited(...asked));
+      return lookUp(name, { findServers, exchange: inTurn, signal, aliasesLeft: mostAliases });
+    },
     // Many domains include the same few providers.
     resolved: (name, signal) =>
       resolved.get(

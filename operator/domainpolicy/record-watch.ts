@@ -8,6 +8,7 @@ import type { TxtAnswer, TxtLookups } from '../dns/txt.ts';
 import type { MetricSink } from '../kube/metrics.ts';
 import { createWorkQueue, type Requeue } from '../kube/workqueue.ts';
 import type { DnsRecord } from './dns-record.ts';
+import { LookTurns } from './look-turns.ts';
 import { type CheckedRecord, checkRecord, type RecordSight } from './record-check.ts';
 import { countLookups, mergeSpf, spfRecordsOf, termsOf } from './spf.ts';
 
@@ -66,6 +67,7 @@ interface Entry {
 export function createRecordWatch(options: WatchOptions): RecordWatch {
   const { lookups, clock, random, log, metrics, touchPolicy } = options;
   const queue = createWorkQueue({ name: 'dns', clock, random, log, metrics });
+  const turns = new LookTurns(key => queue.add(key));
   const entries = new Map<string, Entry>();
   const byPolicy = new Map<string, { readonly version: string; readonly keys: ReadonlySet<string> }>();
 
@@ -74,6 +76,17 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
     const found = isGuarded ? guardMs : settledMs;
     const base = isFound ? found : Math.min(longestWaitMs, firstWaitMs * 2 ** Math.max(0, misses - 1));
     return base * (1 + jitter * (2 * random() - 1));
+  }
+
+  /** One that must wait for others of its namespace is brought back when there is room. */
+  async function lookInTurn(key: string, signal: AbortSignal): Promise<Requeue | undefined> {
+    const leave = turns.take(namespaceOf(key), key);
+    if (leave === undefined) return undefined;
+    try {
+      return await look(key, signal);
+    } finally {
+      leave();
+    }
   }
 
   async function look(key: string, signal: AbortSignal): Promise<Requeue | undefined> {
@@ -131,7 +144,7 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
     forget,
     isLookedAt,
     seen: (policyKey, record) => entries.get(keyOf(policyKey, record))?.seen,
-    run: signal => queue.run(look, { concurrency, signal }),
+    run: signal => queue.run(lookInTurn, { concurrency, signal }),
   };
 }
 
@@ -140,7 +153,26 @@ function keyOf(policyKey: string, { name, purpose, value }: DnsRecord): string {
   return JSON.stringify([policyKey, name, purpose, value]);
 }
 
+/** Of a policy's key, as keyOf writes it. */
+function namespaceOf(key: string): string {
+  const [policyKey = ''] = JSON.parse(key) as string[];
+  return policyKey.slice(0, policyKey.indexOf('/'));
+}
+
+/** However many servers a name has and however slow they are. */
+const longestLookMs = 30_000;
+
 async function sightOf(record: DnsRecord, lookups: TxtLookups, signal: AbortSignal): Promise<RecordSight> {
+  try {
+    return await sightInTime(record, lookups, AbortSignal.any([signal, AbortSignal.timeout(longestLookMs)]));
+  } catch (error) {
+    if (signal.aborted || !(error instanceof Error) || error.name !== 'TimeoutError') throw error;
+    const problem = `no answer within ${longestLookMs / 1000} s`;
+    return { answer: { servers: [], problem }, lookups: undefined, broken: [] };
+  }
+}
+
+async function sightInTime(record: DnsRecord, lookups: TxtLookups, signal: AbortSignal): Promise<RecordSight> {
   const answer = await lookups.authoritative(record.name, signal);
   if (record.purpose !== 'SPF') return { answer, lookups: undefined, broken: [] };
   const { value } = mergeSpf(firstSpf(answer), termsOf(record.value).slice(0, -1));
