@@ -120,6 +120,25 @@ const dns = object('The DNS records of its domains.', {
     }),
     {},
   ),
+  tlsReports: optional(
+    object(
+      'Asks those who send to the domains how TLS went (RFC 8460). Not for `*.` domains: each would need its own.',
+      {
+        reportTo: mailAddress('Where the reports go.'),
+      },
+    ),
+  ),
+  mtaSts: optional(
+    object(
+      'Asks those who send to the domains for verified TLS (RFC 8461). The record alone is looked after: the policy file must be served at https://mta-sts.<domain>/.well-known/mta-sts.txt by the owner of the domain. Not for `*.` domains.',
+      {
+        id: string('Changed whenever the policy file is.', {
+          maxLength: 32,
+          pattern: { regex: '^[A-Za-z0-9]+$', means: '1 to 32 letters and digits' },
+        }),
+      },
+    ),
+  ),
 });
 
 /** Names in SPF often begin with an underscore, as in `_spf.example.net`. */
@@ -194,7 +213,7 @@ export const domainPolicySpec = object('What is asked for.', {
 const dnsRecord = object('One record.', {
   name: string('Owner name, without a final dot.', { maxLength: 320 }),
   type: oneOf('Record type.', ['TXT', 'CNAME']),
-  purpose: oneOf('What it is for.', ['DKIM', 'SPF', 'DMARC']),
+  purpose: oneOf('What it is for.', ['DKIM', 'SPF', 'DMARC', 'TLSRPT', 'MTASTS']),
   value: string('What it should say, as one string.', { maxLength: 8192 }),
   state: oneOf('Published: it is there. Missing: it is not. Mismatch: something else is. Unknown: not looked up.', [
     'Published',

@@ -1,6 +1,6 @@
 /** The DNS records that a DomainPolicy needs. */
 
-import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import type { DnsRecordStatus, DomainPolicy } from '../../crds/domain-policy.ts';
 import { prefixLengthOf } from '../../crds/network.ts';
 import type { Route } from '../../crds/route.ts';
 
@@ -8,7 +8,7 @@ export interface DnsRecord {
   /** Owner name, without a final dot. */
   readonly name: string;
   readonly type: 'TXT';
-  readonly purpose: 'DKIM' | 'SPF' | 'DMARC';
+  readonly purpose: DnsRecordStatus['purpose'];
   /** As one string. */
   readonly value: string;
 }
@@ -34,6 +34,8 @@ export function desiredRecords({ policy, keys, hostname, route }: RecordInput): 
       ...keys.map(key => txt('DKIM', `${key.selector}._domainkey.${base}`, key.recordValue)),
       txt('SPF', pattern, spfValue),
       txt('DMARC', `_dmarc.${base}`, dmarcRecord(dmarc)),
+      // RFC 8460 s3, RFC 8461 s3.1: asked for below the very domain, and no name stands below a wildcard.
+      ...(pattern === base ? inboundRecords(base, policy.spec.dns) : []),
     ];
   });
   return [...new Map(records.map(record => [`${record.name} ${record.purpose}`, record])).values()];
@@ -66,6 +68,16 @@ function withoutFullPrefix(network: string): string {
 function dmarcRecord({ policy, reportTo }: Dns['dmarc']): string {
   const report = reportTo === undefined ? '' : `; rua=mailto:${reportTo}`;
   return `v=DMARC1; p=${policy.toLowerCase()}${report}`;
+}
+
+/** About mail to the domain. */
+function inboundRecords(domain: string, { tlsReports, mtaSts }: Dns): DnsRecord[] {
+  return [
+    ...(tlsReports === undefined
+      ? []
+      : [txt('TLSRPT', `_smtp._tls.${domain}`, `v=TLSRPTv1; rua=mailto:${tlsReports.reportTo}`)]),
+    ...(mtaSts === undefined ? [] : [txt('MTASTS', `_mta-sts.${domain}`, `v=STSv1; id=${mtaSts.id};`)]),
+  ];
 }
 
 /** RFC 1035 s3.3: a character-string holds at most 255 octets; readers join them without a space (RFC 7208 s3.3, RFC 6376 s3.6.2.2). */

@@ -3,7 +3,7 @@ import type { DnsRecordStatus } from '../../crds/domain-policy.ts';
 import type { Said, TxtAnswer } from '../dns/txt.ts';
 import type { DnsRecord } from './dns-record.ts';
 import { mergeSpf, mostLookups, spfRecordsOf, termsOf } from './spf.ts';
-import { isSameKey, isSamePolicy, tagListOf } from './tag-list.ts';
+import { isSameKey, isSameMtaSts, isSamePolicy, isSameTlsReports, tagListOf } from './tag-list.ts';
 
 /** What was learnt of one name. */
 export interface RecordSight {
@@ -51,6 +51,12 @@ function judge(record: DnsRecord, sight: RecordSight): Found {
   if (worst === undefined && problem === undefined) return perServer[0]?.found ?? { state: 'Unknown', value };
   if (worst === undefined || (worst.found.state === 'Unknown' && problem !== undefined))
     return { state: 'Unknown', value, fault: `${record.name}: ${problem}` };
+  if (worst.found.state === 'Unknown') {
+    const silent = perServer.flatMap(({ host, found }) =>
+      found.state === 'Unknown' ? [`${host} ${found.fault}`] : [],
+    );
+    return { state: 'Unknown', value, fault: `${record.name}: ${silent.join(', ')}` };
+  }
   const isAll = perServer.every(({ found }) => found.state === worst.found.state);
   const where = isAll || worst.found.fault === undefined ? '' : ` (says ${worst.host}, not every server)`;
   return {
@@ -60,15 +66,20 @@ function judge(record: DnsRecord, sight: RecordSight): Found {
 }
 
 function judgeServer(record: DnsRecord, said: Said, sight: RecordSight): Found {
-  if (said.kind === 'Silent')
-    return { state: 'Unknown', value: record.value, fault: `${record.name}: a server gives no answer (${said.why})` };
+  if (said.kind === 'Silent') return { state: 'Unknown', value: record.value, fault: `gives no answer (${said.why})` };
   const texts = said.kind === 'Texts' ? said.texts : [];
   return judges[record.purpose](record, texts, sight);
 }
 
 const judges: Readonly<
   Record<DnsRecord['purpose'], (record: DnsRecord, texts: readonly string[], sight: RecordSight) => Found>
-> = { DKIM: judgeKey, SPF: judgeSpf, DMARC: judgePolicy };
+> = {
+  DKIM: judgeKey,
+  SPF: judgeSpf,
+  DMARC: judgeOnly({ version: 'DMARC1', called: 'DMARC', isSame: isSamePolicy }),
+  TLSRPT: judgeOnly({ version: 'TLSRPTv1', called: 'TLSRPT', isSame: isSameTlsReports }),
+  MTASTS: judgeOnly({ version: 'STSv1', called: 'MTA-STS', isSame: isSameMtaSts }),
+};
 
 function judgeKey({ name, value }: DnsRecord, texts: readonly string[]): Found {
   if (texts.length === 0) return { state: 'Missing', value, fault: `${name} is missing` };
@@ -119,11 +130,21 @@ function spfTrouble(name: string, lookups: number | undefined, broken: readonly 
     : `the SPF record of ${name} includes ${broken.join(', ')}, which has none, so that receivers refuse it (RFC 7208 s5.2)`;
 }
 
-function judgePolicy({ name, value }: DnsRecord, texts: readonly string[]): Found {
-  const records = texts.filter(text => tagListOf(text)?.get('v')?.toUpperCase() === 'DMARC1');
-  const [only] = records;
-  if (only === undefined) return { state: 'Missing', value, fault: `${name} is missing` };
-  if (records.length === 1 && isSamePolicy(only, value)) return { state: 'Published', value };
-  const fault = records.length > 1 ? `${name} has ${records.length} DMARC records` : `${name} says something else`;
-  return { state: 'Mismatch', value, observed: records.join('\n'), fault };
+interface TagList {
+  readonly version: string;
+  readonly called: string;
+  readonly isSame: (published: string, wanted: string) => boolean;
+}
+
+/** RFC 7489 s6.6.3, RFC 8460 s3, RFC 8461 s3.1: other texts of the name are none, and of several none counts. */
+function judgeOnly({ version, called, isSame }: TagList): (record: DnsRecord, texts: readonly string[]) => Found {
+  return ({ name, value }, texts) => {
+    const records = texts.filter(text => tagListOf(text)?.get('v')?.toUpperCase() === version.toUpperCase());
+    const [only] = records;
+    if (only === undefined) return { state: 'Missing', value, fault: `${name} is missing` };
+    if (records.length === 1 && isSame(only, value)) return { state: 'Published', value };
+    const fault =
+      records.length > 1 ? `${name} has ${records.length} ${called} records` : `${name} says something else`;
+    return { state: 'Mismatch', value, observed: records.join('\n'), fault };
+  };
 }

@@ -36,15 +36,31 @@ function allows(list: string | undefined, ...values: readonly string[]): boolean
 export function isSamePolicy(published: string, wanted: string): boolean {
   const [there, ours] = [tagListOf(published), tagListOf(wanted)];
   if (there === undefined || ours === undefined) return false;
-  const reports = (tags: ReadonlyMap<string, string>): string[] =>
+  return there.get('p')?.toLowerCase() === ours.get('p')?.toLowerCase() && reportsAlso(there, ours);
+}
+
+/** Whether who is asked for reports on TLS sends them to us, too. */
+export function isSameTlsReports(published: string, wanted: string): boolean {
+  const [there, ours] = [tagListOf(published), tagListOf(wanted)];
+  return there !== undefined && ours !== undefined && reportsAlso(there, ours);
+}
+
+export function isSameMtaSts(published: string, wanted: string): boolean {
+  const id = tagListOf(published)?.get('id');
+  return id !== undefined && id === tagListOf(wanted)?.get('id');
+}
+
+type Tags = ReadonlyMap<string, string>;
+
+function reportsAlso(there: Tags, ours: Tags): boolean {
+  const reports = (tags: Tags): string[] =>
     (tags.get('rua') ?? '').split(',').map(uri =>
       uri
         .trim()
         .toLowerCase()
         .replace(/![0-9]+[kmgt]?$/, ''),
     );
-  const asked = reports(ours).filter(Boolean);
-  return (
-    there.get('p')?.toLowerCase() === ours.get('p')?.toLowerCase() && asked.every(uri => reports(there).includes(uri))
-  );
+  return reports(ours)
+    .filter(Boolean)
+    .every(uri => reports(there).includes(uri));
 }

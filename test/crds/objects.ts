@@ -95,6 +95,8 @@ export const acceptedObjects: readonly ObjectCase[] = [
         checks: 'Disabled',
         spf: { include: ['_spf.example.net'], addresses: ['192.0.2.0/24'] },
         dmarc: { policy: 'Reject', reportTo: 'dmarc+reports@example.com' },
+        tlsReports: { reportTo: 'tls@example.com' },
+        mtaSts: { id: '20260101T000000Z' },
       },
       tls: { policy: 'Verified' },
       route: { type: 'SmartHost', smartHost },
@@ -343,6 +345,26 @@ export const refusedObjects: readonly RefusedCase[] = [
     name: 'a reporting address with two @',
     object: domainPolicy({ dns: { dmarc: { reportTo: 'a@b@example.com' } } }),
     faults: ['spec.dns.dmarc.reportTo: must be a mail address'],
+  },
+  {
+    name: 'reports on TLS to nobody',
+    object: domainPolicy({ dns: { tlsReports: {} } }),
+    faults: ['spec.dns.tlsReports.reportTo: must be given'],
+  },
+  {
+    name: 'reports on TLS to a URL',
+    object: domainPolicy({ dns: { tlsReports: { reportTo: 'https://reports.example.com/tls' } } }),
+    faults: ['spec.dns.tlsReports.reportTo: must be a mail address'],
+  },
+  {
+    name: 'MTA-STS with an id that is a date with dashes',
+    object: domainPolicy({ dns: { mtaSts: { id: '2026-01-01' } } }),
+    faults: ['spec.dns.mtaSts.id: must be 1 to 32 letters and digits'],
+  },
+  {
+    name: 'MTA-STS with an id of 33 characters',
+    object: domainPolicy({ dns: { mtaSts: { id: '1'.repeat(33) } } }),
+    faults: ['spec.dns.mtaSts.id: must have at most 32 characters'],
   },
 
   // Rules. The paths are those of the objects that the rules stand on.
@@ -668,6 +690,11 @@ export const refusedObjects: readonly RefusedCase[] = [
     name: 'reports to a local part of 65 characters',
     object: domainPolicy({ dns: { dmarc: { reportTo: `${'a'.repeat(65)}@example.com` } } }),
     faults: ['spec.dns.dmarc.reportTo: must have at most 64 characters'],
+  },
+  {
+    name: 'reports on TLS to a local part of 65 characters',
+    object: domainPolicy({ dns: { tlsReports: { reportTo: `${'a'.repeat(65)}@example.com` } } }),
+    faults: ['spec.dns.tlsReports.reportTo: must have at most 64 characters'],
   },
   {
     name: "a policy's credentials over TLS that may be missing",

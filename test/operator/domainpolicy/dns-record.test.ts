@@ -57,6 +57,15 @@ describe('the DNS records of a policy', () => {
     const dns = { dmarc: { policy: 'Quarantine', reportTo: 'dmarc@example.com' } };
     assert.equal(lines({ dns })[3], '_dmarc.shop.example.com v=DMARC1; p=quarantine; rua=mailto:dmarc@example.com');
   });
+
+  it('ask for reports on TLS and for MTA-STS where that is asked for, of domains alone that are no pattern', () => {
+    const dns = { tlsReports: { reportTo: 'tls@example.com' }, mtaSts: { id: '20260101' } };
+    assert.deepEqual(lines({ dns }).slice(-2), [
+      '_smtp._tls.shop.example.com v=TLSRPTv1; rua=mailto:tls@example.com',
+      '_mta-sts.shop.example.com v=STSv1; id=20260101;',
+    ]);
+    assert.ok(lines({ dns, domains: ['*.example.com'] }).every(line => !/_tls|_mta-sts/.test(line)));
+  });
 });
 
 describe('a TXT record in a zone file', () => {

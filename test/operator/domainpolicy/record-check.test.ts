@@ -94,3 +94,30 @@ describe('a DMARC record', () => {
     assert.equal(state(dmarc, ['something']), 'Missing');
   });
 });
+
+describe('records about mail to a domain', () => {
+  const reports: DnsRecord = {
+    ...{ name: '_smtp._tls.a.example', type: 'TXT', purpose: 'TLSRPT' },
+    value: 'v=TLSRPTv1; rua=mailto:t@a.example',
+  };
+  const sts: DnsRecord = {
+    ...{ name: '_mta-sts.a.example', type: 'TXT', purpose: 'MTASTS' },
+    value: 'v=STSv1; id=1;',
+  };
+
+  it('that asks for reports on TLS may ask for others, too', () => {
+    const asking = 'v=TLSRPTv1;rua=https://a.example/tls,mailto:T@a.example';
+    assert.equal(state(reports, [asking]), 'Published');
+    assert.equal(state(reports, ['v=TLSRPTv1; rua=mailto:other@a.example']), 'Mismatch');
+    assert.equal(state(reports, [asking, reports.value]), 'Mismatch', 'of two none counts');
+    assert.equal(state(reports, ['google-site-verification=1']), 'Missing');
+    assert.equal(state(reports, []), 'Missing');
+  });
+
+  it('of MTA-STS is the one with the id that is asked for', () => {
+    assert.equal(state(sts, ['v=STSv1; id=1']), 'Published');
+    assert.equal(state(sts, ['v=STSv1; id=2;']), 'Mismatch');
+    assert.equal(state(sts, ['v=STSv1; id=1;', 'v=STSv1; id=2;']), 'Mismatch');
+    assert.equal(state(sts, ['v=spf1 ~all']), 'Missing');
+  });
+});
