@@ -39,22 +39,25 @@ export interface PolicyObservation {
 
 export function domainPolicyStatus(observed: PolicyObservation): DomainPolicyStatus {
   const { admission, keys, stamp } = observed;
-  const dns = dnsAsBefore(observed) ?? {
-    dnsRecords: observed.records.map(({ fault: _, ...record }) => record),
-    verdict: dnsPublished(observed),
-  };
-  const verdicts = [admission, resolvedRefs(observed), dkimReady(observed), dns.verdict, programmed(observed)];
+  const dns = dnsAsBefore(observed) ?? dnsNow(observed);
+  const [refs, programme] = [resolvedRefs(observed), programmed(observed)];
+  const verdicts = [admission, refs, dns.dkimReady, dns.verdict, programme];
+  // A successor that waits for its record is told of in DNSPublished, and is no fault while mail is signed without it.
+  const needed = [admission, refs, dns.dkimReady, dns.needed, programme];
   return {
     ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),
     dkim: { keys },
     dnsRecords: dns.dnsRecords,
     conditions: conditionsOf(
-      [summary(verdicts, ['DNSPublished']), ...verdicts],
+      [summary(needed, ['DNSPublished']), ...verdicts],
       observed.previous?.conditions ?? [],
       stamp,
     ),
   };
 }
+
+const mostFaults = 4;
+const longestMessage = 4096;
 
 const everyType: readonly ConditionType[] = [
   'Ready',
@@ -73,20 +76,45 @@ export function firstPolicyStatus(stamp: Stamp): DomainPolicyStatus {
 
 interface DnsPart {
   readonly dnsRecords: NonNullable<DomainPolicyStatus['dnsRecords']>;
+  readonly dkimReady: Verdict;
   readonly verdict: Verdict;
+  /** Of the records alone that mail needs now. */
+  readonly needed: Verdict;
+}
+
+function dnsNow(observed: PolicyObservation): DnsPart {
+  return {
+    dnsRecords: observed.records.map(({ fault: _, ...record }) => record),
+    dkimReady: dkimReady(observed),
+    verdict: dnsPublished(observed),
+    needed: dnsPublished({ ...observed, records: neededNow(observed) }),
+  };
 }
 
 /** What the process before this one saw stands until this one has looked. Undefined: it has, or these are other records. */
-function dnsAsBefore({ isChecking, isLookedAt, records, previous, stamp }: PolicyObservation): DnsPart | undefined {
-  const { observedGeneration, dnsRecords, conditions = [] } = previous ?? {};
-  const verdict = conditions.find(({ type }) => type === 'DNSPublished');
+function dnsAsBefore(observed: PolicyObservation): DnsPart | undefined {
+  const { isChecking, isLookedAt, records, previous, stamp } = observed;
+  const { observedGeneration, dnsRecords } = previous ?? {};
+  const verdict = verdictBefore(observed, 'DNSPublished');
   if (!isChecking || isLookedAt || observedGeneration !== stamp.generation) return undefined;
   if (dnsRecords === undefined || verdict === undefined) return undefined;
   const names = (all: readonly Pick<CheckedRecord, 'name' | 'purpose'>[]): string =>
     JSON.stringify(all.map(({ name, purpose }) => [name, purpose]));
   if (names(dnsRecords) !== names(records)) return undefined;
-  const { status, reason, message } = verdict;
-  return { dnsRecords, verdict: { type: 'DNSPublished', status, reason, message } as Verdict };
+  const [dkim, dkimBefore] = [dkimReady(observed), verdictBefore(observed, 'DKIMReady')];
+  const isReady = verdictBefore(observed, 'Ready')?.status === 'True';
+  return {
+    dnsRecords,
+    verdict,
+    // It may name a server that is silent.
+    dkimReady: dkimBefore?.reason === dkim.reason ? dkimBefore : dkim,
+    needed: isReady ? holds('DNSPublished', 'RecordsPublished', '') : verdict,
+  };
+}
+
+function verdictBefore({ previous }: PolicyObservation, wanted: ConditionType): Verdict | undefined {
+  const before = previous?.conditions?.find(({ type }) => type === wanted);
+  return before && ({ type: wanted, status: before.status, reason: before.reason, message: before.message } as Verdict);
 }
 
 function resolvedRefs({ secretProblems }: PolicyObservation): Verdict {
@@ -96,7 +124,26 @@ function resolvedRefs({ secretProblems }: PolicyObservation): Verdict {
     : fails('ResolvedRefs', first.reason, secretProblems.map(({ message }) => message).join('; '));
 }
 
-function dkimReady({ policy, keys }: PolicyObservation): Verdict {
+/** Without the records of keys that have one of their kind sign in their place. */
+function neededNow({ records, keys }: PolicyObservation): CheckedRecord[] {
+  const signing = new Set(keys.filter(({ state }) => state === 'Active').map(({ algorithm }) => algorithm));
+  const spare = keys.filter(({ state, algorithm }) => state !== 'Active' && signing.has(algorithm));
+  return records.filter(record => !spare.some(({ selector }) => isRecordOf(selector, record)));
+}
+
+function isRecordOf(selector: string, { purpose, name }: CheckedRecord): boolean {
+  return purpose === 'DKIM' && name.startsWith(`${selector}.`);
+}
+
+/** Why nothing is known of the records of keys that wait: which server is silent. */
+function silenceOf(keys: readonly DkimKeyStatus[], records: readonly CheckedRecord[]): string {
+  const faults = records
+    .filter(record => record.state === 'Unknown' && keys.some(({ selector }) => isRecordOf(selector, record)))
+    .flatMap(({ fault }) => fault ?? []);
+  return faults.length === 0 ? '' : ` (${faults.slice(0, mostFaults).join('; ')})`;
+}
+
+function dkimReady({ policy, keys, records }: PolicyObservation): Verdict {
   if (policy.spec.dkim.type === 'Disabled')
     return holds('DKIMReady', 'SigningDisabled', 'spec.dkim asks for no signatures');
   const named = (...states: readonly DkimKeyStatus['state'][]): string =>
@@ -105,8 +152,12 @@ function dkimReady({ policy, keys }: PolicyObservation): Verdict {
       .map(({ selector, algorithm }) => `${selector} (${algorithm})`)
       .join(' and ');
   const [active, pending, published] = [named('Active'), named('Pending'), named('Published')];
+  const silence = silenceOf(
+    keys.filter(({ state }) => state === 'Pending'),
+    records,
+  );
   const waits = [
-    ...(pending === '' ? [] : [`the record of ${pending} is awaited`]),
+    ...(pending === '' ? [] : [`the record of ${pending} is awaited${silence}`]),
     ...(published === '' ? [] : [`${published} is about to sign: its record is there, and the pods load it`]),
   ].join('; ');
   if (active !== '')
@@ -119,9 +170,6 @@ function dkimReady({ policy, keys }: PolicyObservation): Verdict {
     ? fails('DKIMReady', 'KeysUnavailable', 'there is no key to sign with')
     : fails('DKIMReady', 'KeysPending', `mail is not signed: ${waits}`);
 }
-
-const mostFaults = 4;
-const longestMessage = 4096;
 
 function dnsPublished(observed: PolicyObservation): Verdict {
   const verdict = recordsVerdict(observed);

@@ -66,6 +66,44 @@ describe('status of a DomainPolicy', () => {
     assert.equal(DKIMReady, 'False KeysPending: mail is not signed: the record of k (Ed25519) is awaited');
   });
 
+  it('names the server that keeps a key waiting', () => {
+    const silent = { host: 'ns2.example.net', said: { kind: 'Silent', why: 'SERVFAIL' } } as const;
+    const good = { host: 'ns1.example.net', said: { kind: 'Texts', texts: [record.value] } } as const;
+    const answer = { servers: [good, silent], problem: undefined };
+    const { DKIMReady, DNSPublished } = conditions({
+      keys: [{ selector: 'k', algorithm: 'Ed25519', state: 'Pending' }],
+      records: [checkRecord(record, { answer, lookups: undefined, broken: [] })],
+    });
+    const fault = 'k._domainkey.shop.example.com: ns2.example.net gives no answer (SERVFAIL)';
+    assert.equal(DKIMReady, `False KeysPending: mail is not signed: the record of k (Ed25519) is awaited (${fault})`);
+    assert.equal(DNSPublished, `Unknown RecordsUnknown: ${fault}`);
+  });
+
+  for (const state of ['Pending', 'Published', 'Retiring'] as const)
+    it(`stays ready while mail is signed and the record of a key that is ${state} is missing, which DNSPublished tells`, () => {
+      const { Ready, DNSPublished, DKIMReady } = conditions({
+        keys: [
+          { selector: 'k', algorithm: 'RSA2048', state },
+          { selector: 'other', algorithm: 'RSA2048', state: 'Active' },
+        ],
+        records: [seen([])],
+      });
+      assert.match(Ready ?? '', /^True Ready/);
+      assert.match(DKIMReady ?? '', /^True KeysActive/);
+      assert.match(DNSPublished ?? '', /^False RecordsMissing: k\._domainkey/);
+    });
+
+  it('is not ready while a key waits that no other of its algorithm stands in for', () => {
+    const { Ready } = conditions({
+      keys: [
+        { selector: 'k', algorithm: 'RSA2048', state: 'Pending' },
+        { selector: 'other', algorithm: 'Ed25519', state: 'Active' },
+      ],
+      records: [seen([])],
+    });
+    assert.match(Ready ?? '', /^False RecordsMissing/);
+  });
+
   it('keeps the verdict on the pods while nobody has looked, and names no revision', () => {
     const running = domainPolicyStatus({
       ...{
