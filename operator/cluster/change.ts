@@ -35,3 +35,13 @@ export function policyKeyOf({ metadata: { labels } }: KubeObject): string | unde
   const [namespace, name] = [labels?.[policyNamespaceLabel], labels?.[policyNameLabel]];
   return namespace === undefined || name === undefined ? undefined : `${namespace}/${name}`;
 }
+
+/** A status, a label or an annotation alone is new: nothing that is asked for differs. */
+export function isSameSpec(change: Extract<ClusterChange, { about: 'Relay' | 'Policy' }>): boolean {
+  const { type, object, previous } = change;
+  return (
+    type === 'updated' &&
+    previous?.metadata.generation === object.metadata.generation &&
+    previous?.metadata.uid === object.metadata.uid
+  );
+}

@@ -90,14 +90,33 @@ function patternsAbove(domain: string): string[] {
   return above.map((_, index) => `*.${above.slice(index).join('.')}`);
 }
 
-/** Whether one of them may decide who gets the other: they are the same, or one is below the other. */
-export function isRival(one: DomainPolicy, other: DomainPolicy): boolean {
-  return touches(one, other) || touches(other, one);
-}
-
-function touches({ spec: { domains } }: DomainPolicy, other: DomainPolicy): boolean {
-  const theirs = new Set(other.spec.domains);
-  return domains.some(domain => theirs.has(domain) || patternsAbove(domain).some(pattern => theirs.has(pattern)));
+/**
+ * Those of `policies` whose verdict may hang on this one's: they claim the same domain, one below or above it, or hang on one that does. Linear
+ * in the number of policies.
+ */
+export function rivalsOf(policy: DomainPolicy, policies: readonly DomainPolicy[]): DomainPolicy[] {
+  const claimed = new Set([policy, ...policies].flatMap(({ spec }) => spec.domains));
+  const touched = ({ spec }: DomainPolicy): string[] =>
+    spec.domains.flatMap(domain => [domain, ...patternsAbove(domain).filter(pattern => claimed.has(pattern))]);
+  const byDomain = new Map<string, DomainPolicy[]>();
+  for (const one of policies)
+    for (const domain of touched(one)) {
+      const known = byDomain.get(domain);
+      if (known === undefined) byDomain.set(domain, [one]);
+      else known.push(one);
+    }
+  const found = new Set<DomainPolicy>();
+  const waiting = touched(policy);
+  for (let domain = waiting.pop(); domain !== undefined; domain = waiting.pop()) {
+    const fresh = (byDomain.get(domain) ?? []).filter(one => !found.has(one));
+    // Once looked up, a domain has nobody new.
+    byDomain.delete(domain);
+    for (const one of fresh) {
+      found.add(one);
+      waiting.push(...touched(one));
+    }
+  }
+  return [...found];
 }
 
 /** Oldest first, then by namespace and name. Without a cluster there are no creation times, and names decide alone. */

@@ -1,10 +1,11 @@
 /** DomainPolicies: which change concerns which of them, and what runs for them. */
-import { type ClusterChange, policyKeyOf } from '../cluster/change.ts';
+import { type ClusterChange, isSameSpec, policyKeyOf } from '../cluster/change.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { Controller, ControllerDeps } from '../controller.ts';
 import { createTxtLookups } from '../dns/txt.ts';
 import { createWorkQueue } from '../kube/workqueue.ts';
-import { isRival, nameOf, relayNameOf } from './attach.ts';
+import { createAdmissions } from './admissions.ts';
+import { nameOf, relayNameOf, rivalsOf } from './attach.ts';
 import { createRingKeeper } from './keep-ring.ts';
 import { reconcilePolicy } from './reconcile.ts';
 import { createRecordWatch } from './record-watch.ts';
@@ -14,24 +15,28 @@ export function createDomainPolicyController(deps: ControllerDeps): Controller {
   const queue = createWorkQueue({ name: 'domainpolicy', clock, random, log, metrics });
   const lookups = createTxtLookups({ nameservers: options.nameservers, now: () => clock.now() });
   const watch = createRecordWatch({ lookups, clock, random, log, metrics, touchPolicy });
-  const parts = { deps, watch, rings: createRingKeeper(deps) };
+  const admissions = createAdmissions(cluster);
+  const parts = { deps, admissions, watch, rings: createRingKeeper(deps) };
   return {
     queue,
     reconcile: (key, signal) => reconcilePolicy(key, parts, signal),
     beside: signal => watch.run(signal),
     onChange(change) {
+      admissions.changed(change);
       for (const key of policiesConcerned(change, cluster)) queue.add(key, change.isInitial ? 'backlog' : 'fresh');
     },
   };
 }
 
-export function policiesConcerned(change: ClusterChange, cluster: Cluster): string[] {
+type Place = Pick<Cluster, 'relays' | 'policies' | 'policiesNaming'>;
+
+export function policiesConcerned(change: ClusterChange, cluster: Place): string[] {
   switch (change.about) {
     case 'Policy':
       return distinct([change.key, ...rivals(change, cluster)]);
     case 'Relay':
       // Its own status is no change for a policy.
-      return change.previous !== undefined && isSameSpec(change) ? [] : naming(change.key, cluster);
+      return isSameSpec(change) ? [] : naming(change.key, cluster);
     case 'Namespace':
       return [...cluster.relays()].flatMap(relay =>
         relay.spec.policies.namespaces.from === 'Selector' ? naming(nameOf(relay), cluster) : [],
@@ -50,24 +55,20 @@ export function policiesConcerned(change: ClusterChange, cluster: Cluster): stri
   }
 }
 
-/** A status that is written changes no verdict on others; a spec does, on those that name the same relay and domains. */
-function rivals(change: Extract<ClusterChange, { about: 'Policy' }>, cluster: Cluster): string[] {
+/**
+ * A status that is written changes no verdict on others. A spec does, on those that name the same relay and domains; and what one of
+ * these then gets or loses, on those that name other domains of it, and so on.
+ */
+function rivals(change: Extract<ClusterChange, { about: 'Policy' }>, cluster: Place): string[] {
   const { object, previous, isInitial } = change;
   // Each comes with the first list itself.
-  if (isInitial || (change.type === 'updated' && isSameSpec(change))) return [];
+  if (isInitial || isSameSpec(change)) return [];
   return [object, ...(previous === undefined ? [] : [previous])].flatMap(policy =>
-    cluster
-      .policiesNaming(relayNameOf(policy))
-      .filter(other => isRival(policy, other))
-      .map(nameOf),
+    rivalsOf(policy, cluster.policiesNaming(relayNameOf(policy))).map(nameOf),
   );
 }
 
-function isSameSpec({ object, previous }: Extract<ClusterChange, { about: 'Relay' | 'Policy' }>): boolean {
-  return previous?.metadata.generation === object.metadata.generation && previous?.metadata.uid === object.metadata.uid;
-}
-
-function naming(relayKey: string, cluster: Cluster): string[] {
+function naming(relayKey: string, cluster: Place): string[] {
   return cluster.policiesNaming(relayKey).map(nameOf);
 }
 

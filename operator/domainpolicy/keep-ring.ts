@@ -2,7 +2,6 @@
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import { managedDkimDefaults } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
-import { relayKeyOf } from '../cluster/change.ts';
 import { secrets as secretKind } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
 import { Turns } from '../dns/bounds.ts';
@@ -18,8 +17,8 @@ import {
   ringSecret,
   ringSecretKey,
   ringSecretName,
-  toldKeys,
 } from './key-ring.ts';
+import { inheritedRing, ringsOf } from './observe.ts';
 import {
   freshKey,
   type KeySight,
@@ -83,7 +82,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
   /** The cache shows what has our labels: whatever else is under the name is seen before anything is written over it. */
   async function find({ relay, policy, signal }: RingQuestion): Promise<KubeObject | 'Taken' | undefined> {
     const live = stored(relay, policy);
-    const isAsked = policy.spec.dkim.type === 'Managed' || ringsOf(nameOf(policy)).length > 0;
+    const isAsked = policy.spec.dkim.type === 'Managed' || ringsOf(cluster, nameOf(policy)).length > 0;
     if (live !== undefined || !isAsked) return live;
     const name = { namespace: relay.metadata.namespace, name: ringSecretName(relay, policy) };
     const there = await apply.peek(secretKind, name, signal);
@@ -122,26 +121,6 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     if (!isSeen || isDifferent(before, ring)) await store(question, change);
   }
 
-  /** Not: what only carries the labels of one. */
-  function ringsOf(policyKey: string): KubeObject[] {
-    return cluster.keySecretsOf(policyKey).filter(secret => isRing(secret, cluster.relay(relayKeyOf(secret) ?? '')));
-  }
-
-  /** Those of a relay that the policy named before, else none: a key whose record is published is worth keeping. */
-  function inherited({ policy }: RingQuestion): KeyRing {
-    for (const secret of ringsOf(nameOf(policy))) {
-      const ring = toldKeys(secret, policy, clock.now());
-      // The pods of this relay have none of them yet.
-      if (ring.length > 0)
-        return ring.map(key => ({
-          ...key,
-          state: key.state === 'Active' ? 'Published' : key.state,
-          leftMs: undefined,
-        }));
-    }
-    return [];
-  }
-
   /** Keys that take the same step together are told of together. */
   function tell(policy: DomainPolicy, happened: readonly RotationEvent[]): void {
     for (const [reason, steps] of Map.groupBy(happened, event => event.reason)) {
@@ -158,7 +137,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     async step(question: RingQuestion): Promise<RingStep> {
       const live = await find(question);
       if (live === 'Taken') return { ring: [], againMs: takenForMs };
-      const before = live === undefined ? inherited(question) : ringOf(live);
+      const before = live === undefined ? inheritedRing(cluster, question.policy, clock.now()) : ringOf(live);
       const rotation = rotate(rotationOf(question, before, clock.now()));
       const minted = await Promise.all(rotation.mint.map(mint));
       // In the order in which the next pass will have them: another one would be written once more.
@@ -172,7 +151,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
 
     /** Rings that nobody signs by any more: the policy is gone, or has its keys with another relay. */
     async sweep(policyKey: string, kept: string | undefined, signal: AbortSignal): Promise<void> {
-      for (const live of ringsOf(policyKey)) {
+      for (const live of ringsOf(cluster, policyKey)) {
         const key = `${live.metadata.namespace}/${live.metadata.name}`;
         if (key !== kept) await apply.delete({ resource: secretKind, live, signal });
       }

@@ -1,13 +1,15 @@
 /** What is known of the policies that name a relay: from the caches, and from the Secrets that they refer to. */
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
+import { relayKeyOf } from '../cluster/change.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { secrets as secretKind } from '../cluster/kinds.ts';
 import type { Verdict } from '../conditions.ts';
 import { policyNeeds, type SecretData, type SecretProblem, secretProblem } from '../credentials.ts';
+import type { KubeObject } from '../kube/object.ts';
 import { admitPolicies, nameOf } from './attach.ts';
 import { dkimKeyOf, type LoadedKey } from './dkim-key.ts';
-import { isRing, type KeyRing, loadedKeys, ringOf, ringSecretKey } from './key-ring.ts';
+import { isRing, type KeyRing, loadedKeys, ringOf, ringSecretKey, toldKeys } from './key-ring.ts';
 import type { PolicyState } from './state.ts';
 
 /** In the order of the cluster. @throws ApiError, ConnectionError when a Secret cannot be read, Error when kept keys are broken */
@@ -37,8 +39,28 @@ export async function policyStateOf(
 
 export function ringIn(cluster: Cluster, relay: MailRelay, policy: DomainPolicy): KeyRing {
   const kept = cluster.managed(secretKind, ringSecretKey(relay, policy));
-  return kept !== undefined && isRing(kept, relay) ? ringOf(kept) : [];
+  if (kept !== undefined) return isRing(kept, relay) ? ringOf(kept) : [];
+  return policy.spec.dkim.type === 'Managed' ? inheritedRing(cluster, policy) : [];
 }
+
+/** Secrets with keys of a policy, wherever they are. Not: what only carries the labels of one. */
+export function ringsOf(cluster: Places, policyKey: string): KubeObject[] {
+  return cluster.keySecretsOf(policyKey).filter(secret => isRing(secret, cluster.relay(relayKeyOf(secret) ?? '')));
+}
+
+/**
+ * Those with the relay that the policy named before, else none: a key whose record is published is worth keeping. One that signs goes on
+ * signing: a pod of the new relay has the policy together with its keys, and takes no mail of it before.
+ */
+export function inheritedRing(cluster: Places, policy: DomainPolicy, nowMs = Number.POSITIVE_INFINITY): KeyRing {
+  for (const secret of ringsOf(cluster, nameOf(policy))) {
+    const ring = toldKeys(secret, policy, nowMs);
+    if (ring.length > 0) return ring.map(key => ({ ...key, leftMs: undefined }));
+  }
+  return [];
+}
+
+type Places = Pick<Cluster, 'keySecretsOf' | 'relay'>;
 
 interface ReferredSecrets {
   readonly secrets: ReadonlyMap<string, SecretData>;

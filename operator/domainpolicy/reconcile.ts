@@ -9,7 +9,8 @@ import type { ControllerDeps } from '../controller.ts';
 import { ApiError } from '../kube/errors.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import type { Requeue } from '../kube/workqueue.ts';
-import { admitPolicies, nameOf, relayNameOf } from './attach.ts';
+import type { Admissions } from './admissions.ts';
+import { nameOf, relayNameOf } from './attach.ts';
 import { dnsEndpoint, endpointName, valueIn } from './desired.ts';
 import { type DnsRecord, desiredRecords } from './dns-record.ts';
 import type { RingKeeper } from './keep-ring.ts';
@@ -23,6 +24,7 @@ import { domainPolicyStatus, firstPolicyStatus, type Programme, type PublishProb
 
 export interface Parts {
   readonly deps: ControllerDeps;
+  readonly admissions: Admissions;
   readonly watch: RecordWatch;
   readonly rings: RingKeeper;
 }
@@ -51,11 +53,7 @@ export async function reconcilePolicy(key: string, parts: Parts, signal: AbortSi
 async function pass(policy: DomainPolicy, parts: Parts, signal: AbortSignal): Promise<Requeue | undefined> {
   const { cluster } = parts.deps;
   const relay = cluster.relay(relayNameOf(policy));
-  const naming = cluster.policiesNaming(relayNameOf(policy));
-  const all = naming.some(one => nameOf(one) === nameOf(policy)) ? naming : [...naming, policy];
-  const admissions = admitPolicies(relay === undefined ? [] : [relay], all, cluster.namespaces);
-  const admission = admissions.find(one => nameOf(one.policy) === nameOf(policy))?.verdict;
-  if (admission === undefined) throw new Error(`no verdict on DomainPolicy ${nameOf(policy)}`);
+  const admission = parts.admissions.verdictOn(nameOf(policy));
   if (relay === undefined || admission.status !== 'True') {
     parts.watch.forget(nameOf(policy));
     const state: PolicyState = { policy, admission, secretProblems: [], secrets: new Map(), keys: [] };
@@ -115,19 +113,25 @@ interface Looked {
   readonly ring: readonly RingKey[];
 }
 
-/** Guarded: a key by which somebody signs, or is about to. */
+/** After a switch, secondaries of the zone may still change their minds. */
+const newForMs = 3_600_000;
+
+/** Guarded: a key by which somebody signs, is about to, or would sign again if its successor's record went. */
 function look({ policy }: Attached, { wanted, ring }: Looked, { watch }: Parts): void {
   if (policy.spec.dns.checks === 'Disabled') {
     watch.forget(nameOf(policy));
     return;
   }
-  const living = new Set(ring.filter(({ state }) => state !== 'Retiring').map(({ recordValue }) => recordValue));
-  const isRotating = ring.length > living.size;
-  const records = wanted.map(record => ({
-    record,
-    isGuarded: record.purpose === 'DKIM' && (isRotating || living.has(record.value)),
-  }));
+  const byValue = new Map(ring.map(key => [key.recordValue, key]));
+  const records = wanted.map(record => {
+    const key = record.purpose === 'DKIM' ? byValue.get(record.value) : undefined;
+    return { record, isGuarded: key !== undefined, newUntilMs: newUntilMs(key) };
+  });
   watch.want(nameOf(policy), records, String(policy.metadata.generation));
+}
+
+function newUntilMs(key: RingKey | undefined): number {
+  return key?.state === 'Active' && key.signedMs !== undefined ? key.signedMs + newForMs : 0;
 }
 
 function checked(record: DnsRecord, policyKey: string, { watch }: Parts): CheckedRecord {

@@ -21,8 +21,10 @@ export interface Seen {
 
 export interface Watched {
   readonly record: DnsRecord;
-  /** Somebody signs by it: a change must be noticed within minutes. */
+  /** Somebody signs by it, or may have to: a change must be noticed within about a minute. */
   readonly isGuarded: boolean;
+  /** Until then it is new: a server that still had the zone of before is noticed within seconds. */
+  readonly newUntilMs?: number;
 }
 
 export interface RecordWatch {
@@ -45,11 +47,12 @@ export interface WatchOptions {
   readonly touchPolicy: (key: string) => void;
 }
 
-/** An older look lets no key sign. */
-export const freshLookMs = 600_000;
+/** An older look lets no key sign. Two looks at what is guarded. */
+export const freshLookMs = 150_000;
 const firstWaitMs = 30_000;
 const longestWaitMs = 300_000;
-const guardMs = 180_000;
+const guardMs = 60_000;
+const newGuardMs = 15_000;
 const settledMs = 3_600_000;
 const jitter = 0.2;
 /** Names under way; each asks all its servers. */
@@ -59,6 +62,7 @@ interface Entry {
   readonly policyKey: string;
   readonly record: DnsRecord;
   isGuarded: boolean;
+  newUntilMs: number;
   /** In a row that did not find it. */
   misses: number;
   seen: Seen | undefined;
@@ -71,9 +75,15 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
   const entries = new Map<string, Entry>();
   const byPolicy = new Map<string, { readonly version: string; readonly keys: ReadonlySet<string> }>();
 
-  function waitMs({ seen, misses, isGuarded }: Entry): number {
+  function foundWaitMs({ isGuarded, newUntilMs }: Entry): number {
+    if (!isGuarded) return settledMs;
+    return clock.now() < newUntilMs ? newGuardMs : guardMs;
+  }
+
+  function waitMs(entry: Entry): number {
+    const { seen, misses } = entry;
     const isFound = seen?.record.state === 'Published';
-    const found = isGuarded ? guardMs : settledMs;
+    const found = foundWaitMs(entry);
     const base = isFound ? found : Math.min(longestWaitMs, firstWaitMs * 2 ** Math.max(0, misses - 1));
     return base * (1 + jitter * (2 * random() - 1));
   }
@@ -119,12 +129,13 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
       queue.add(key);
       return;
     }
-    const becomesGuarded = entry.isGuarded && !known.isGuarded;
+    const isNearer = foundWaitMs(entry) < foundWaitMs(known);
     known.isGuarded = entry.isGuarded;
+    known.newUntilMs = entry.newUntilMs;
     if (isNewVersion) {
       known.misses = 0;
       queue.add(key);
-    } else if (becomesGuarded) queue.addAfter(key, guardMs);
+    } else if (isNearer) queue.addAfter(key, foundWaitMs(known));
   }
 
   function forget(policyKey: string): void {
@@ -138,8 +149,12 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
       const wanted = new Map(records.map(watched => [keyOf(policyKey, watched.record), watched]));
       for (const key of before?.keys ?? []) if (!wanted.has(key)) entries.delete(key);
       byPolicy.set(policyKey, { version, keys: new Set(wanted.keys()) });
-      for (const [key, { record, isGuarded }] of wanted)
-        keep(key, { policyKey, record, isGuarded, misses: 0, seen: undefined }, before?.version !== version);
+      for (const [key, { record, isGuarded, newUntilMs = 0 }] of wanted)
+        keep(
+          key,
+          { policyKey, record, isGuarded, newUntilMs, misses: 0, seen: undefined },
+          before?.version !== version,
+        );
     },
     forget,
     isLookedAt,

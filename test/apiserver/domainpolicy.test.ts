@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { domainPolicies, mailRelays, namespaces, secrets } from '../../operator/cluster/kinds.ts';
+import { domainPolicies, mailRelays, namespaces, optionalKinds, secrets } from '../../operator/cluster/kinds.ts';
 import { dkimKeyOf, mintDkimKey } from '../../operator/domainpolicy/dkim-key.ts';
+import type { KubeObject } from '../../operator/kube/object.ts';
 import { isWrite } from '../support/apiserver-audit.ts';
 import { waitUntil } from '../support/wait-until.ts';
+import { installForeignCrds } from './install-crds.ts';
 import { type PolicyWorld, startPolicyWorld } from './policy-world.ts';
 import { published } from './published-records.ts';
 
@@ -123,11 +125,15 @@ test('a policy comes to life when the relay that it names is made', async () => 
   await world.whenCondition('waits', 'Accepted', 'True Accepted');
 });
 
-test('keys move with their policy to a relay of another name, and stay what they are', async () => {
+test('keys move with their policy to a relay of another name, stay what they are, and sign there from the first', async () => {
   await world.relay('from');
   await world.relay('to');
+  await world.zone('moves.example', []);
   await world.policy('moves', { ...relayRef('from'), domains: ['moves.example'] });
   await world.whenCondition('moves', 'DKIMReady', 'False KeysPending');
+  await world.zone('moves.example', published((await world.status('moves')).dnsRecords ?? []));
+  world.clock.jump(300_000);
+  await world.whenCondition('moves', 'DKIMReady', 'True KeysActive');
   const before = (await world.status('moves')).dkim?.keys.map(({ selector }) => selector);
   await world.api.edit(domainPolicies, { namespace: 'shop', name: 'moves' }, { spec: relayRef('to') });
   await waitUntil('the keys to be with the other relay alone', async () => {
@@ -140,6 +146,11 @@ test('keys move with their policy to a relay of another name, and stay what they
     (await world.status('moves')).dkim?.keys.map(({ selector }) => selector),
     before,
   );
+  const signing = world.taken.flatMap(({ relay, parts }) =>
+    relay === 'mail/to' ? (parts.get('shop/moves') ?? []) : [],
+  );
+  assert.ok(signing.length > 0);
+  for (const part of signing) assert.deepEqual(part.signing, before, 'no pod had it without its key');
 });
 
 test('given keys sign at once; a Secret that is missing or wrong is a condition', async () => {
@@ -171,4 +182,39 @@ test('that nobody publishes what is left to external-dns is a condition, as long
   await world.relay('lacks');
   await world.policy('lacks', { ...relayRef('lacks'), domains: ['lacks.example'], dns: { publish: 'ExternalDNS' } });
   await world.whenCondition('lacks', 'DNSPublished', 'False ExternalDNSNotFound');
+});
+
+interface Endpoint extends KubeObject {
+  readonly spec: { readonly endpoints: readonly { readonly dnsName: string; readonly targets: readonly string[] }[] };
+}
+
+test('records are left to external-dns as a DNSEndpoint, SPF together with what the owner has there', async () => {
+  await installForeignCrds(world.api);
+  await world.zone('external.example', ['@ TXT "v=spf1 ip4:192.0.2.1 -all"', '_dmarc TXT "v=DMARC1; p=reject"']);
+  await world.relay('external', { hostname: 'mail.external.example' });
+  const managed = { algorithms: ['RSA2048'] };
+  const spec = { ...relayRef('external'), domains: ['external.example'], dkim: { type: 'Managed', managed } };
+  await world.policy('external', { ...spec, dns: { publish: 'ExternalDNS' } });
+  const name = { namespace: 'shop', name: 'external-dns' };
+  const find = async (): Promise<Map<string, string> | undefined> => {
+    const found = await world.api.get<Endpoint>(optionalKinds.dnsEndpoint, name).catch(() => undefined);
+    return found && new Map(found.spec.endpoints.map(({ dnsName, targets }) => [dnsName, targets[0] ?? '']));
+  };
+  const endpoints = await waitUntil('the merged SPF record', async () => {
+    const all = await find();
+    if (all?.has('external.example')) return all;
+    // The kind is looked for now and then.
+    world.clock.jump(5000);
+    return undefined;
+  });
+  assert.equal(endpoints.get('external.example'), '"v=spf1 ip4:192.0.2.1 a:mail.external.example -all"');
+  const key = [...endpoints].find(([dnsName]) => dnsName.includes('_domainkey'))?.[1] ?? '';
+  assert.match(key, /^"v=DKIM1; k=rsa; p=[^"]{230,}" "[^"]+"$/, 'cut after 255 octets');
+  const dmarc = await waitUntil('the status to tell of it', async () => {
+    const { dnsRecords = [] } = await world.status('external');
+    return dnsRecords.find(({ purpose, state }) => purpose === 'DMARC' && state !== 'Unknown');
+  });
+  assert.deepEqual([dmarc.state, dmarc.observed], ['Mismatch', 'v=DMARC1; p=reject']);
+  await world.api.edit({ ...optionalKinds.dnsEndpoint }, name, { spec: { endpoints: [] } });
+  await waitUntil('the edit to be repaired', async () => ((await find())?.size ?? 0) === 3);
 });

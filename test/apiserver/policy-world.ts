@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import { domainPolicies, mailRelays, namespaces, secrets } from '../../operator/cluster/kinds.ts';
-import type { PolicyPart } from '../../operator/cluster/relay-states.ts';
+import type { PolicyPart, PolicyParts } from '../../operator/cluster/relay-states.ts';
 import type { Controller, ControllerDeps } from '../../operator/controller.ts';
 import { createDomainPolicyController } from '../../operator/domainpolicy/controller.ts';
 import { policyStatesOf } from '../../operator/domainpolicy/observe.ts';
@@ -29,8 +29,8 @@ export interface PolicyWorld extends AsyncDisposable {
   readonly dns: { readonly root: AuthoritativeDns; readonly one: AuthoritativeDns; readonly two: AuthoritativeDns };
   /** Whether the pods take up what the operator renders. */
   podsFollow: boolean;
-  /** Keys that some pod signed with, each time that the pods took something up: by time. */
-  readonly signed: { readonly timeMs: number; readonly selectors: readonly string[] }[];
+  /** What the pods of a relay took up, in order. */
+  readonly taken: { readonly relay: string; readonly parts: PolicyParts }[];
   relay(name: string, spec?: Fields): Promise<void>;
   policy(name: string, spec?: Fields, namespace?: string): Promise<void>;
   status(name: string, namespace?: string): Promise<NonNullable<DomainPolicy['status']>>;
@@ -64,14 +64,14 @@ export async function startPolicyWorld(
   };
   const relayKeys = new Set<string>();
   let podsFollow = true;
-  const signed: PolicyWorld['signed'] = [];
+  const taken: PolicyWorld['taken'] = [];
   const flags = ['--image', 'postroad:test', '--http', '127.0.0.1:0', '--leader-election', 'Disabled'];
   const options = parseOptions([...flags, '--nameservers', `${root.address}:53`], 'mail');
   const operator: Operator = await startOperator(options, {
     connection: api.server.admin,
     factories: {
       relays: deps => {
-        relays = playedRelays(deps, relayKeys, { follows: () => podsFollow, signed });
+        relays = playedRelays(deps, relayKeys, { follows: () => podsFollow, taken });
         return relays;
       },
       policies: createDomainPolicyController,
@@ -81,7 +81,7 @@ export async function startPolicyWorld(
   const get = (name: string, namespace: string): Promise<DomainPolicy & KubeObject> =>
     api.get(domainPolicies, { namespace, name });
   const world: PolicyWorld = {
-    ...{ api, clock, dns: { root, one, two }, signed, touchAll },
+    ...{ api, clock, dns: { root, one, two }, taken, touchAll },
     get podsFollow() {
       return podsFollow;
     },
@@ -136,7 +136,7 @@ export async function startPolicyWorld(
 function playedRelays(
   { cluster, clock, random, log, metrics, states, touchPolicy }: ControllerDeps,
   keys: Set<string>,
-  pods: { readonly follows: () => boolean; readonly signed: PolicyWorld['signed'] },
+  pods: { readonly follows: () => boolean; readonly taken: PolicyWorld['taken'] },
 ): Controller {
   const queue = createWorkQueue({ name: 'mailrelay', clock, random, log, metrics });
   return {
@@ -154,8 +154,7 @@ function playedRelays(
         ]),
       );
       const running = pods.follows() ? rendered : states.get(key)?.running;
-      if (running === rendered)
-        pods.signed.push({ timeMs: clock.now(), selectors: [...rendered.values()].flatMap(({ signing }) => signing) });
+      if (running === rendered) pods.taken.push({ relay: key, parts: rendered });
       for (const policy of states.set(key, { rendered, running })) touchPolicy(policy);
       return undefined;
     },

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { DomainPolicy } from '../../../crds/domain-policy.ts';
 import type { MailRelay } from '../../../crds/mail-relay.ts';
-import { admitPolicies, isRival } from '../../../operator/domainpolicy/attach.ts';
+import { admitPolicies, rivalsOf } from '../../../operator/domainpolicy/attach.ts';
 import { domainPolicy, mailRelay } from '../builders.ts';
 
 const open = mailRelay({ policies: { namespaces: { from: 'All' } } });
@@ -65,6 +65,26 @@ describe('a DomainPolicy', () => {
     assert.deepEqual(verdicts([open, second], [here, there, below]), ['1 Accepted', '2 Accepted', '3 Accepted']);
   });
 
+  it('may hang on any other through what is between them, and on none beside', () => {
+    const [first, second, third, fourth, beside] = [
+      ['a.example.com'],
+      ['a.example.com', '*.b.example.com'],
+      ['c.b.example.com', 'd.example.com'],
+      ['d.example.com'],
+      ['e.example.com'],
+    ].map((domains, index) => domainPolicy({ domains }, { name: String(index) }));
+    assert.ok(first && second && third && fourth && beside);
+    const names = (policies: ReturnType<typeof rivalsOf>): string[] => policies.map(({ metadata }) => metadata.name);
+    assert.deepEqual(names(rivalsOf(first, [beside, fourth, third, second])).sort(), ['1', '2', '3']);
+    assert.deepEqual(names(rivalsOf(beside, [first, second, third, fourth])), []);
+    const many = Array.from({ length: 2000 }, (_, index) =>
+      domainPolicy({ domains: [`n${index}.example.com`] }, { name: `n${index}` }),
+    );
+    const pattern = domainPolicy({ domains: ['*.example.com'] }, { name: 'pattern' });
+    assert.equal(rivalsOf(pattern, many).length, 2000);
+    assert.equal(rivalsOf(many[0] ?? beside, [...many.slice(1), pattern]).length, 2000);
+  });
+
   it('takes no domain out of the pattern of another namespace that was there before', () => {
     const owner = { namespace: 'shop', name: 'all', creationTimestamp: '2026-01-01T00:00:00Z' };
     const all = domainPolicy({ domains: ['*.shop.example'] }, owner);
@@ -74,14 +94,14 @@ describe('a DomainPolicy', () => {
       assert.deepEqual(verdicts([open], [thief, all]), ['thief Conflicted', 'all Accepted'], domain);
       const [lost] = admitPolicies([open], [thief, all], namespaces);
       assert.match(lost?.verdict.message ?? '', /belongs to shop\/all/);
-      assert.ok(isRival(thief, all) && isRival(all, thief));
+      assert.deepEqual([rivalsOf(thief, [all]), rivalsOf(all, [thief])], [[all], [thief]]);
       const own = domainPolicy({ domains: [domain] }, { ...later, namespace: 'shop', name: 'own' });
       assert.deepEqual(verdicts([open], [own, all]), ['own Accepted', 'all Accepted'], domain);
     }
     for (const domain of ['shop.example', '*.example.org', 'myshop.example']) {
       const other = domainPolicy({ domains: [domain] }, { ...later, name: 'other' });
       assert.deepEqual(verdicts([open], [other, all]), ['other Accepted', 'all Accepted'], domain);
-      assert.ok(!isRival(other, all), domain);
+      assert.deepEqual([rivalsOf(other, [all]), rivalsOf(all, [other])], [[], []], domain);
     }
     const below = domainPolicy({ domains: ['pay.shop.example'] }, { ...owner, name: 'below' });
     const pattern = domainPolicy({ domains: ['*.shop.example'] }, { ...later, name: 'pattern' });

@@ -1,52 +1,117 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import type { TxtAnswer } from '../../../operator/dns/txt.ts';
-import { createRecordWatch } from '../../../operator/domainpolicy/record-watch.ts';
+import { type TestContext, test } from 'node:test';
+import type { Said } from '../../../operator/dns/txt.ts';
+import type { DnsRecord } from '../../../operator/domainpolicy/dns-record.ts';
+import { createRecordWatch, freshLookMs, type RecordWatch } from '../../../operator/domainpolicy/record-watch.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { waitUntil } from '../../support/wait-until.ts';
 import { KeptMetrics, quiet } from '../kube/fakes.ts';
 
-const there: TxtAnswer = {
-  servers: [{ host: 'ns', said: { kind: 'Texts', texts: ['v=DMARC1; p=none'] } }],
-  problem: undefined,
-};
+const key: DnsRecord = { name: 'k._domainkey.a.example', type: 'TXT', purpose: 'DKIM', value: 'v=DKIM1; p=AAAA' };
+const there: Said = { kind: 'Texts', texts: [key.value] };
+const silent: Said = { kind: 'Silent', why: 'SERVFAIL' };
+const gone: Said = { kind: 'Nothing' };
 
-function watched(domain: string) {
-  const record = { name: `_dmarc.${domain}`, type: 'TXT', purpose: 'DMARC', value: 'v=DMARC1; p=none' } as const;
-  return { record, isGuarded: false };
+interface SetUp {
+  readonly watch: RecordWatch;
+  readonly clock: FakeClock;
+  /** Times of the looks, in seconds from the start. */
+  readonly looks: number[];
+  readonly touched: string[];
+  said: Said;
 }
 
-describe('names of a namespace whose servers never answer', () => {
-  it('do not keep those of others waiting, and each has its turn', async () => {
-    const asked: string[] = [];
-    const open: (() => void)[] = [];
-    const touched: string[] = [];
-    const watch = createRecordWatch({
-      lookups: {
-        authoritative(name) {
-          asked.push(name);
-          if (!name.endsWith('.evil.example')) return Promise.resolve(there);
-          return new Promise(resolve => open.push(() => resolve({ servers: [], problem: 'silent' })));
-        },
-        resolved: () => Promise.resolve({ kind: 'Nothing' }),
-      },
-      ...{ clock: new FakeClock(), random: () => 0.5, log: quiet, metrics: new KeptMetrics() },
-      touchPolicy: key => touched.push(key),
-    });
-    const stopping = new AbortController();
-    const done = watch.run(stopping.signal);
-    const names = Array.from({ length: 100 }, (_, index) => `n${index}.evil.example`);
-    watch.want('evil/policy', names.map(watched), '1');
-    await waitUntil('the first of them to be asked', async () => open.length > 0);
-    watch.want('shop/policy', ['shop.example'].map(watched), '1');
-    await waitUntil('the other name to be seen', async () => touched.includes('shop/policy'));
-    assert.ok(open.length < 32, `${open.length} under way`);
-    await waitUntil('all of them to have had their turn', async () => {
-      for (const answer of open.splice(0)) answer();
-      return new Set(asked).size === names.length + 1;
-    });
-    for (const answer of open.splice(0)) answer();
-    stopping.abort();
-    await done;
+function setUp(t: TestContext): SetUp {
+  const clock = new FakeClock();
+  const startMs = clock.now();
+  const world = { said: there, looks: [] as number[], touched: [] as string[] };
+  const lookups = {
+    authoritative: async () => {
+      world.looks.push((clock.now() - startMs) / 1000);
+      return { servers: [{ host: 'ns1', said: world.said }], problem: undefined };
+    },
+    resolved: async () => gone,
+  };
+  const watch = createRecordWatch({
+    ...{ lookups, clock, random: () => 0.5, log: quiet, metrics: new KeptMetrics() },
+    touchPolicy: policy => void world.touched.push(policy),
   });
+  const stopping = new AbortController();
+  const running = watch.run(stopping.signal);
+  t.after(async () => {
+    stopping.abort();
+    await running;
+  });
+  return Object.assign(world, { watch, clock });
+}
+
+const minuteMs = 60_000;
+
+test('a record that nobody signs by is looked at each hour, one that somebody signs by each minute, a new one every 15 s', async t => {
+  const world = setUp(t);
+  const { watch, clock, looks } = world;
+  watch.want('shop/a', [{ record: key, isGuarded: false }], '1');
+  await clock.advance(2 * 60 * minuteMs);
+  assert.deepEqual(looks, [0, 3600, 7200]);
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(3 * minuteMs);
+  assert.deepEqual(looks.slice(3), [7260, 7320, 7380]);
+  watch.want('shop/a', [{ record: key, isGuarded: true, newUntilMs: clock.now() + minuteMs }], '1');
+  await clock.advance(2 * minuteMs);
+  assert.deepEqual(looks.slice(6), [7395, 7410, 7425, 7440, 7500]);
+});
+
+test('one that is missing is looked for soon, then less and less often, and soon again when the policy is another', async t => {
+  const world = setUp(t);
+  const { watch, clock, looks } = world;
+  world.said = gone;
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(20 * minuteMs);
+  assert.deepEqual(looks, [0, 30, 90, 210, 450, 750, 1050]);
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '2');
+  await clock.advance(40_000);
+  assert.deepEqual(looks.slice(7), [1200, 1230]);
+});
+
+test('its policy is looked at when what is seen changes, and not when it stays', async t => {
+  const world = setUp(t);
+  const { watch, clock, touched } = world;
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(10 * minuteMs);
+  assert.deepEqual(touched, ['shop/a']);
+  world.said = gone;
+  await clock.advance(minuteMs);
+  assert.deepEqual(touched, ['shop/a', 'shop/a']);
+  assert.equal(watch.seen('shop/a', key)?.definite?.isThere, false);
+});
+
+test('silence changes nothing of what was definite, and an answer that comes late enough to matter is told', async t => {
+  const world = setUp(t);
+  const { watch, clock, touched } = world;
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(0);
+  const { definite } = watch.seen('shop/a', key) ?? {};
+  world.said = silent;
+  await clock.advance(freshLookMs);
+  assert.deepEqual(watch.seen('shop/a', key)?.definite, definite);
+  assert.equal(watch.seen('shop/a', key)?.record.state, 'Unknown');
+  world.said = there;
+  touched.length = 0;
+  await clock.advance(5 * minuteMs);
+  assert.deepEqual(touched, ['shop/a']);
+  assert.ok((watch.seen('shop/a', key)?.definite?.timeMs ?? 0) > (definite?.timeMs ?? 0));
+});
+
+test('what is asked for no more is looked at no more, and nothing of it is kept', async t => {
+  const { watch, clock, looks, touched } = setUp(t);
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(0);
+  watch.want('shop/a', [{ record: { ...key, value: 'v=DKIM1; p=BBBB' }, isGuarded: true }], '1');
+  assert.equal(watch.seen('shop/a', key), undefined, 'with another value it is another record');
+  await clock.advance(0);
+  watch.forget('shop/a');
+  const { length } = looks;
+  touched.length = 0;
+  await clock.advance(60 * minuteMs);
+  assert.equal(looks.length, length);
+  assert.deepEqual(touched, []);
 });
