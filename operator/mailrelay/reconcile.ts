@@ -121,7 +121,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const revision = configuration.kind === 'Made' && !isPaused ? configuration.revision : undefined;
   const wanted = revision ?? writtenRevision(deps.cluster, relay);
   const appliedRevision = appliedRevisionOf(pods.map(pod => assumed(pod, relay, reports)));
-  tellPolicies(deps, key, { parts: configuration.parts, isRunning: appliedRevision === revisionOf(desired) });
+  tellPolicies(deps, key, { parts: configuration.parts, isRunning: isRunning(desired, appliedRevision) });
   const toAsk = podsToAsk(pods, wanted, scale.leaving);
   reports.ask(key, { revision: wanted, toAsk, leaving: scale.leaving, signal });
   const outcome: PassOutcome = {
@@ -153,8 +153,9 @@ function assumed(pod: ObservedPod, relay: MailRelay, reports: PodReports): Obser
   return { ...pod, report: { revision, queuedRecipients: Number.POSITIVE_INFINITY } };
 }
 
-function revisionOf({ configuration }: ReturnType<typeof desiredRelay>): string | undefined {
-  return configuration.kind === 'Made' ? configuration.revision : undefined;
+/** Where no configuration could be made, no pod runs what the policies ask for now. */
+function isRunning({ configuration }: Desired, appliedRevision: string | undefined): boolean {
+  return configuration.kind === 'Made' && configuration.revision === appliedRevision;
 }
 
 /** What ran when every pod was last seen to run what was wanted still runs where nothing was heard since. */

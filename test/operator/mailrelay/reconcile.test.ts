@@ -381,6 +381,16 @@ describe('what pods run', () => {
     assert.deepEqual([...(started.states.get(key)?.running ?? [])], [...(started.states.get(key)?.rendered ?? [])]);
   });
 
+  it('is nothing while there is no configuration: no policy is told that its part runs', async () => {
+    putRelay({ replicas: 1, clients: { usersSecretRef: { name: 'users' } } });
+    putPolicy('shop');
+    const started = start();
+    await started.pass();
+    assert.equal(reasonOf('Programmed'), 'ConfigurationRejected');
+    assert.ok(started.states.get(key)?.rendered.has('shop/shop'));
+    assert.equal(started.states.get(key)?.running, undefined);
+  });
+
   it('is believed of a relay that was programmed, until its pods were asked in vain', async () => {
     putRelay({ replicas: 1 });
     putPod(0, '10.0.0.1');
