@@ -41,7 +41,7 @@ export interface RelayWorld extends AsyncDisposable {
 
 const userAgent = 'postroad-operator/test';
 
-export const factories: ControllerFactories = {
+const playedPolicies: ControllerFactories = {
   relays: deps => createMailRelayController(deps, { policyStatesOf }),
   policies: ({ clock, random, log, metrics }) => ({
     queue: createWorkQueue({ name: 'domainpolicy', clock, random, log, metrics }),
@@ -50,16 +50,25 @@ export const factories: ControllerFactories = {
   }),
 };
 
-export async function startRelayWorld(): Promise<RelayWorld> {
+export interface RelayWorldParts {
+  /** Policies of the stand-in, where left out: admitted, and nothing else. */
+  readonly factories?: ControllerFactories;
+  readonly installOwn?: (api: ApiWorld) => Promise<void>;
+}
+
+export async function startRelayWorld({
+  factories = playedPolicies,
+  installOwn = installOwnCrds,
+}: RelayWorldParts = {}): Promise<RelayWorld> {
   await using parts = new AsyncDisposableStack();
   const api = parts.use(await startWorld());
-  await installOwnCrds(api);
+  await installOwn(api);
   await installForeignCrds(api);
   await api.server.startControllerManager();
   for (const name of ['shop', 'bank', 'postroad-system'])
     await api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   const node = parts.use(await startNodeStandIn({ server: api.server, mode: 'reports' }));
-  let operator: Operator | undefined = await begin(api);
+  let operator: Operator | undefined = await begin(api, factories);
   parts.defer(async () => {
     await stop();
   });
@@ -108,13 +117,13 @@ export async function startRelayWorld(): Promise<RelayWorld> {
     operatorWrites: async () => (await operatorRequests()).filter(isWrite),
     stopOperator: stop,
     async startOperator() {
-      operator = await begin(api);
+      operator = await begin(api, factories);
     },
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   };
 }
 
-async function begin(api: ApiWorld): Promise<Operator> {
+async function begin(api: ApiWorld, factories: ControllerFactories): Promise<Operator> {
   const args = ['--image=i', '--namespace=postroad-system', '--leader-election=Disabled', '--http=127.0.0.1:0'];
   const operator = await startOperator(
     { ...parseOptions(args, undefined), desired },

@@ -1,5 +1,5 @@
 /**
- * etcd, kube-apiserver and kube-controller-manager: those of KUBEBUILDER_ASSETS, else built from their Go modules, once, into a cache.
+ * etcd, kube-apiserver, kube-controller-manager and kubectl: those of KUBEBUILDER_ASSETS, else built from their Go modules, once, into a cache.
  * The modules and every one below them are pinned by the go.mod and go.sum beside this file; the cache is named by their content.
  */
 import { createHash } from 'node:crypto';
@@ -14,6 +14,7 @@ export interface ApiServerPrograms {
   readonly etcd: string;
   readonly kubeApiserver: string;
   readonly kubeControllerManager: string;
+  readonly kubectl: string;
 }
 
 interface Build {
@@ -30,6 +31,7 @@ const builds: readonly Build[] = [
     module: 'kubernetes',
     package: 'k8s.io/kubernetes/cmd/kube-controller-manager',
   },
+  { program: 'kubectl', module: 'kubernetes', package: 'k8s.io/kubernetes/cmd/kubectl' },
 ];
 
 const here = new URL('.', import.meta.url).pathname;
@@ -130,5 +132,6 @@ function programsIn(folder: string): ApiServerPrograms {
     etcd: join(folder, 'etcd'),
     kubeApiserver: join(folder, 'kube-apiserver'),
     kubeControllerManager: join(folder, 'kube-controller-manager'),
+    kubectl: join(folder, 'kubectl'),
   };
 }
