@@ -12,9 +12,9 @@ type Place = Pick<Cluster, 'relays' | 'policiesNaming'>;
 export function relaysConcerned(change: ClusterChange, cluster: Place): readonly string[] {
   switch (change.about) {
     case 'Relay':
-      return isStatusOnly(change.object, change.previous) ? [] : [change.key];
+      return isStatusOnly(change) ? [] : [change.key];
     case 'Policy':
-      return isStatusOnly(change.object, change.previous)
+      return isStatusOnly(change)
         ? []
         : [...new Set([change.object, ...(change.previous === undefined ? [] : [change.previous])].map(relayNameOf))];
     case 'Managed':
@@ -54,10 +54,9 @@ function keysOf(object: KubeObject | undefined): string[] {
   return key === undefined ? [] : [key];
 }
 
-/** Our own answer, mostly. Every change of what was asked for is a new generation, or one of the metadata. */
-function isStatusOnly(now: KubeObject, before: KubeObject | undefined): boolean {
-  if (before === undefined) return false;
-  return watched(now) === watched(before);
+/** Our own answer, mostly. Every change of what was asked for is a new generation, or one of the metadata; what goes is as it was last. */
+function isStatusOnly({ type, object, previous }: Extract<ClusterChange, { about: 'Relay' | 'Policy' }>): boolean {
+  return type === 'updated' && previous !== undefined && watched(object) === watched(previous);
 }
 
 function watched({ metadata }: KubeObject): string {

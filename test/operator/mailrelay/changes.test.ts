@@ -34,7 +34,7 @@ test('a relay concerns itself, but for a change of its status alone', () => {
   const object = storedRelay();
   const withStatus = { ...object, status: { replicas: 1 } };
   assert.deepEqual(concerned({ about: 'Relay', object, previous: undefined }), ['mail/outbound']);
-  assert.deepEqual(concerned({ about: 'Relay', object: withStatus, previous: object }), []);
+  assert.deepEqual(concerned({ about: 'Relay', type: 'updated', object: withStatus, previous: object }), []);
   for (const metadata of [
     { generation: 2 },
     { deletionTimestamp: '2026-01-01T00:00:00Z' },
@@ -49,6 +49,15 @@ test('a policy concerns the relay it names, and the one that it named', () => {
   const object = { ...domainPolicy(), metadata: { ...domainPolicy().metadata, generation: 2 } };
   const previous = domainPolicy({ relayRef: { name: 'other', namespace: 'mail' } });
   assert.deepEqual(concerned({ about: 'Policy', object, previous }), ['mail/outbound', 'mail/other']);
+});
+
+test('what goes is as it was last, and yet a change', () => {
+  const [relay, policy] = [storedRelay(), domainPolicy()];
+  assert.deepEqual(concerned({ about: 'Policy', type: 'updated', object: policy, previous: policy }), []);
+  assert.deepEqual(concerned({ about: 'Policy', type: 'deleted', object: policy, previous: policy }), [
+    'mail/outbound',
+  ]);
+  assert.deepEqual(concerned({ about: 'Relay', type: 'deleted', object: relay, previous: relay }), ['mail/outbound']);
 });
 
 test('what is made for a relay concerns it, by its labels', () => {
