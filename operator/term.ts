@@ -131,7 +131,7 @@ function guarded(client: KubeClient, assertHeld: () => void): KubeClient {
     ...client,
     async request(request) {
       assertHeld();
-      return await client.request(request);
+      return await client.request({ ...request, beforeSend: assertHeld });
     },
   };
 }

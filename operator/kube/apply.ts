@@ -6,6 +6,8 @@
  * of it as ours. Where something between us and the store rewrites what we apply (an admission webhook), that never becomes true; so
  * the resourceVersion that our own write led to counts as unchanged as well, for as long as the object has it; and the one that it was
  * written over, which a cache may show for a moment longer.
+ *
+ * A write that was sent is waited for also when its signal is aborted: cut off, it could still be carried out, after the next leader's.
  */
 import type { KubeClient } from './client.ts';
 import { contentHash } from './content-hash.ts';
@@ -75,6 +77,8 @@ export interface Applier {
 }
 
 const conflictAttempts = 3;
+/** Of what is under way; the client's own time limit still holds. */
+const { signal: unhurried } = new AbortController();
 
 export function createApplier({ client, metrics, fieldManager, assertMayWrite }: ApplierOptions): Applier {
   const recent = new RecentWrites();
@@ -100,6 +104,7 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
     const metadata = onlyIfUnchanged ? { ...body.metadata, uid, resourceVersion } : body.metadata;
     for (let attempt = 1; ; attempt++) {
       assertMayWrite();
+      signal.throwIfAborted();
       try {
         const contentType = 'application/apply-patch+yaml';
         return await client.request<T>({
@@ -108,7 +113,8 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
           query,
           body: { ...body, metadata },
           contentType,
-          signal,
+          signal: unhurried,
+          beforeSend: assertMayWrite,
         });
       } catch (error) {
         // Two writers met within the server. What we want does not depend on what they wrote.
@@ -155,6 +161,7 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
       const body = { metadata: { resourceVersion, finalizers: finalizers.filter(one => one !== finalizer) } };
       await counted(resource.kind, async () => {
         assertMayWrite();
+        signal.throwIfAborted();
         try {
           await client.request({
             method: 'PATCH',
@@ -162,7 +169,8 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
             query: { fieldManager },
             body,
             contentType: 'application/merge-patch+json',
-            signal,
+            signal: unhurried,
+            beforeSend: assertMayWrite,
           });
         } catch (error) {
           if (!isNotFound(error)) throw error;
@@ -195,7 +203,9 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
       const { result } = await counted(resource.kind, async () => {
         try {
           assertMayWrite();
-          await client.request({ method: 'DELETE', path: pathOf(resource, live.metadata), body, signal });
+          signal.throwIfAborted();
+          const path = pathOf(resource, live.metadata);
+          await client.request({ method: 'DELETE', path, body, signal: unhurried, beforeSend: assertMayWrite });
           return { result: 'Deleted' as const };
         } catch (error) {
           if (isNotFound(error) || (isConflict(error) && !onlyIfUnchanged)) return { result: 'Gone' as const };

@@ -21,6 +21,8 @@ export interface Request {
   /** How the answer should look, where not as the object itself. */
   readonly accept?: string | undefined;
   readonly signal: AbortSignal;
+  /** Asked at the last moment before it is sent; what it throws is thrown, and nothing was sent. */
+  readonly beforeSend?: () => void;
   /** For the whole answer; for a watch, for its head. */
   readonly timeoutMs?: number;
 }
@@ -70,6 +72,7 @@ export function createClient({
       },
       body: body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
       signal,
+      beforeSend: request.beforeSend,
     };
     const answer = await transport.send(wire).catch(async (error: unknown) => {
       // A POST may have been carried out all the same.

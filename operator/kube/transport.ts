@@ -1,6 +1,8 @@
 /** Requests as bytes: agents by their TLS material, credentials read again now and then. Knows nothing of Kubernetes' answers. */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Clock } from '../../relay/clock.ts';
 import type { Connection, Credentials, TlsMaterial } from './connection.ts';
 import { ConnectionError } from './errors.ts';
@@ -14,6 +16,8 @@ export interface WireRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | undefined;
   readonly signal: AbortSignal;
+  /** Called when the connection is there, just before the first byte; what it throws is why nothing was sent. */
+  readonly beforeSend?: (() => void) | undefined;
 }
 
 export interface Transport {
@@ -66,7 +70,7 @@ export function createTransport(connection: Connection, clock: Clock): Transport
   }
 
   return {
-    async send({ method, path, headers, body, signal }) {
+    async send({ method, path, headers, body, signal, beforeSend }) {
       const { headers: identity, agent } = await currentSession();
       signal.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -82,10 +86,12 @@ export function createTransport(connection: Connection, clock: Clock): Transport
       request.once('response', resolve);
       // Stays: a connection that breaks after the answer's head says so here too.
       request.on('error', cause => {
-        if (signal.aborted) reject(signal.reason);
+        if (cause instanceof NotSentError) reject(cause.cause);
+        else if (signal.aborted) reject(signal.reason);
         else reject(Object.assign(unreachable(method, path, cause), { isStaleConnection: request.reusedSocket }));
       });
-      request.end(body);
+      if (beforeSend === undefined) request.end(body);
+      else request.once('socket', socket => whenConnected(socket, () => endOrDestroy(request, body, beforeSend)));
       return await promise;
     },
     forgetCredentials() {
@@ -95,6 +101,26 @@ export function createTransport(connection: Connection, clock: Clock): Transport
       session?.agent.destroy();
     },
   };
+}
+
+class NotSentError extends Error {
+  override readonly name = 'NotSentError';
+}
+
+/** A handshake is long enough for a machine to be paused in. */
+function whenConnected(socket: Socket, act: () => void): void {
+  if (socket.connecting) socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', act);
+  else act();
+}
+
+function endOrDestroy(request: ClientRequest, body: Buffer | undefined, beforeSend: () => void): void {
+  try {
+    beforeSend();
+  } catch (cause) {
+    request.destroy(new NotSentError('not sent', { cause }));
+    return;
+  }
+  request.end(body);
 }
 
 /** What is under way on it may end there; idle connections hold credentials that are no longer ours, and no more become idle. */

@@ -50,6 +50,18 @@ test('a write is a forced apply of the whole object by our manager, checked stri
   assert.equal(metrics.get('postroad_operator_writes_total', { kind: 'ConfigMap', result: 'Created' }), 1);
 });
 
+test('a write that was sent is waited for also when it is abandoned meanwhile; none is sent after', async t => {
+  const abandoning = new AbortController();
+  const { stub, applier } = await setUp(t, (_request, response) => {
+    abandoning.abort(new Error('abandoned'));
+    reply(response, configMap('a', '1'));
+  });
+  const write = { resource: configMaps, wanted, live: undefined, signal: abandoning.signal };
+  assert.equal((await applier.apply(write)).result, 'Created');
+  await assert.rejects(applier.apply(write), /abandoned/);
+  assert.equal(stub.requests.length, 1);
+});
+
 test('two writers that meet within the server (409 without a contested field) are no failure', async t => {
   let requests = 0;
   const { applier } = await setUp(t, (_request, response) => {

@@ -247,6 +247,14 @@ test('the server proves itself by the certificate authority; credentials that ch
   const files = await ca.issue('kubernetes.test');
   const tls = { ...files, caFile: ca.certificateFile, servername: 'kubernetes.test' };
   const { stub, client, metrics } = await setUp(t, (_request, response) => reply(response, { ok: true }), { tls });
+  const refused = client.request({
+    ...{ method: 'GET', path, signal },
+    beforeSend() {
+      throw new Error('not yet');
+    },
+  });
+  await assert.rejects(refused, /not yet/);
+  assert.deepEqual(stub.requests, []);
   assert.deepEqual(await client.request({ method: 'GET', path, signal }), { ok: true });
 
   const trusted = (await stub.connection.credentials()).tls.ca;
@@ -266,4 +274,19 @@ test('the server proves itself by the certificate authority; credentials that ch
   trustedNow = false;
   await clock.advance(61_000);
   isConnectionFault(await faultOf(other.request({ method: 'GET', path, signal })), 'Unreachable');
+});
+
+test('who may not send any more when the connection is there has sent nothing', async t => {
+  const { stub, client } = await setUp(t, (_request, response) => reply(response, { ok: true }));
+  let connections = 0;
+  const beforeSend = (): void => {
+    connections += 1;
+    if (connections > 1) throw new Error('not any more');
+  };
+  const request = { method: 'PATCH' as const, path, body: {}, signal, beforeSend };
+  assert.deepEqual(await client.request(request), { ok: true });
+  await assert.rejects(client.request(request), /not any more/);
+  stub.dropConnections();
+  await assert.rejects(client.request(request), /not any more/);
+  assert.equal(stub.requests.length, 1);
 });
