@@ -46,7 +46,8 @@ export function domainPolicyStatus(observed: PolicyObservation): DomainPolicySta
   const needed = [admission, refs, dns.dkimReady, dns.needed, programme];
   return {
     ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),
-    dkim: { keys },
+    // A list by key that an apply empties goes with what holds it: an empty one would be written again by each new leader.
+    ...(keys.length > 0 && { dkim: { keys } }),
     dnsRecords: dns.dnsRecords,
     conditions: conditionsOf(
       [summary(needed, ['DNSPublished']), ...verdicts],
