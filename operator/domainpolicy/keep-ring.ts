@@ -2,10 +2,10 @@
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import { managedDkimDefaults } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
-import { secrets as secretKind } from '../cluster/kinds.ts';
+import { domainPolicies, secrets as secretKind } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
 import { Turns } from '../dns/bounds.ts';
-import type { KubeObject } from '../kube/object.ts';
+import { type KubeObject, keyOf, nameOf as nameIn } from '../kube/object.ts';
 import { nameOf } from './attach.ts';
 import { type DkimAlgorithm, dkimKeyOf, mintDkimKey } from './dkim-key.ts';
 import {
@@ -151,10 +151,12 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
 
     /** Rings that nobody signs by any more: the policy is gone, or has its keys with another relay. */
     async sweep(policyKey: string, kept: string | undefined, signal: AbortSignal): Promise<void> {
-      for (const live of ringsOf(cluster, policyKey)) {
-        const key = `${live.metadata.namespace}/${live.metadata.name}`;
-        if (key !== kept) await apply.delete({ resource: secretKind, live, signal });
-      }
+      const rings = ringsOf(cluster, policyKey).filter(({ metadata }) => keyOf(metadata) !== kept);
+      if (rings.length === 0) return;
+      // The kinds of a cache are not of one moment: a ring can be seen before the policy that it was made for.
+      const isGone = kept === undefined && (await apply.peek(domainPolicies, nameIn(policyKey), signal)) === undefined;
+      if (kept === undefined && !isGone) return;
+      for (const live of rings) await apply.delete({ resource: secretKind, live, signal });
     },
   };
 }
@@ -171,14 +173,14 @@ function rotationOf({ relay, policy, sight }: RingQuestion, ring: KeyRing, nowMs
     checks: policy.spec.dns.checks,
     sight: selector => {
       const key = bySelector.get(selector);
-      return key === undefined ? unseen : sight(key);
+      return key === undefined ? notLookedAt : sight(key);
     },
     messageLifetimeMs: relay.spec.retry.messageLifetimeSeconds * 1000,
     nowMs,
   };
 }
 
-const unseen: KeySight = { record: 'Unknown', loaded: false, signing: undefined };
+const notLookedAt: KeySight = { record: 'Unknown', loaded: false, signing: undefined };
 
 function isDifferent(before: KeyRing, after: KeyRing): boolean {
   const kept = (ring: KeyRing): string => JSON.stringify(ring.map(({ privateKeyPem: _, ...key }) => key));
