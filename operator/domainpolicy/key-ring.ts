@@ -152,10 +152,13 @@ function isWhole({ selector, algorithm, privateKeyPem, recordValue, createdMs, s
   }
 }
 
-/** Those that the pods load: one that is loaded everywhere may sign, one that does not sign any more need not be there. */
+/**
+ * Those that the pods load: one that is loaded everywhere may sign. One that was replaced stays, so that mail is not unsigned for a while
+ * when its successor loses its record and it signs again.
+ */
 export function loadedKeys(ring: KeyRing): LoadedKey[] {
   return ring
-    .filter(({ state }) => state === 'Published' || state === 'Active')
+    .filter(({ state }) => state !== 'Pending')
     .map(({ selector, algorithm, privateKeyPem, recordValue, state }) => ({
       ...{ selector, algorithm, privateKeyPem, recordValue },
       signs: state === 'Active',

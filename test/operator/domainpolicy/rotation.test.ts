@@ -67,7 +67,7 @@ class World {
   roll(): void {
     const of = (...states: readonly string[]): Set<string> =>
       new Set(this.ring.filter(({ state }) => states.includes(state)).map(({ selector }) => selector));
-    this.loaded = of('Published', 'Active');
+    this.loaded = of('Published', 'Active', 'Retiring');
     this.signing = of('Active');
   }
 
@@ -174,10 +174,7 @@ describe('a DKIM key', () => {
     assert.equal(world.states, 'r1 Retiring, r2 Active');
     world.records.set('r2', 'No');
     world.pass();
-    assert.equal(world.states, 'r1 Published, r2 Pending');
-    world.roll();
-    world.pass();
-    assert.equal(world.states, 'r1 Active, r2 Pending');
+    assert.equal(world.states, 'r1 Active, r2 Pending', 'the pods still have it: no mail goes unsigned');
     settled(world);
     assert.equal(world.states, 'r1 Retiring, r2 Active');
   });

@@ -1,0 +1,151 @@
+/**
+ * A whole Postroad whose operator's clock the test moves: real API server and controller manager, both controllers, relays as processes,
+ * name servers, mail that is sent through every pod all the time, and a next hop that keeps what it gets.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import { domainPolicies, mailRelays, namespaces } from '../../operator/cluster/kinds.ts';
+import { controllers } from '../../operator/controllers.ts';
+import type { KubeObject } from '../../operator/kube/object.ts';
+import { startOperator } from '../../operator/operator.ts';
+import { parseOptions } from '../../operator/options.ts';
+import { createLog } from '../../relay/log.ts';
+import * as objects from '../crds/objects.ts';
+import { startAuthoritativeDns } from '../support/authoritative-dns.ts';
+import { JumpingClock } from '../support/jumping-clock.ts';
+import { type NodeStandIn, startNodeStandIn } from '../support/node-stand-in.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { type ScriptedMx, startScriptedMx } from '../support/scripted-mx.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { type ApiWorld, startWorld } from './api-world.ts';
+import { installOwnCrds } from './install-crds.ts';
+import { type ServedZone, serveZone } from './served-zone.ts';
+
+export interface Sent {
+  readonly number: number;
+  readonly pod: string;
+  /** It was signed between these. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly outcome: string;
+}
+
+export interface RotationWorld extends AsyncDisposable {
+  readonly api: ApiWorld;
+  readonly node: NodeStandIn;
+  readonly clock: JumpingClock;
+  readonly zone: ServedZone;
+  readonly sink: ScriptedMx;
+  readonly sent: readonly Sent[];
+  policy(): Promise<DomainPolicy & KubeObject>;
+  /** Through every pod that runs now, until it is stopped. */
+  beginToSend(): void;
+  stopSending(): Promise<void>;
+}
+
+export const domain = 'shop.example';
+const policyName = { namespace: 'shop', name: 'shop' };
+/** A policy of the same relay whose only key signs for good. */
+export const neighbourName = { namespace: 'shop', name: 'neighbour' };
+const everyMs = 150;
+
+export async function startRotationWorld(dkim: object): Promise<RotationWorld> {
+  await using parts = new AsyncDisposableStack();
+  const folder = parts.use(await temporaryFolder());
+  const clock = new JumpingClock();
+  const dns = async (name: string) => {
+    await mkdir(join(folder.path, name));
+    return parts.use(await startAuthoritativeDns(join(folder.path, name)));
+  };
+  const [root, one, two] = [await dns('root'), await dns('one'), await dns('two')];
+  const zone = await serveZone({ zone: domain, root, servers: [one, two], now: () => clock.now() });
+  const sink = parts.use(await startScriptedMx());
+  const api = parts.use(await startWorld({ controllerManager: true }));
+  await installOwnCrds(api);
+  await api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
+  const node = parts.use(await startNodeStandIn({ server: api.server, mode: 'runs' }));
+  const flags = ['--image=postroad:test', '--http=127.0.0.1:0', '--leader-election=Disabled'];
+  const options = parseOptions([...flags, `--nameservers=${root.address}:53`], 'mail');
+  const log = createLog(process.env['POSTROAD_TEST_LOG'] ?? 'silent');
+  const operator = await startOperator(options, {
+    ...{ connection: api.server.admin, factories: controllers, clock, random: Math.random, log },
+    ...{ identity: 'one', version: 'test' },
+  });
+  parts.defer(async () => {
+    operator.stop();
+    await operator.done;
+  });
+  const smartHost = { host: '127.0.0.1', port: sink.port, tls: 'Disabled' };
+  const relay = {
+    replicas: 2,
+    clients: { trustedNetworks: ['127.0.0.0/8'] },
+    policies: { namespaces: { from: 'All' } },
+    route: { type: 'SmartHost', smartHost },
+  };
+  await api.create(mailRelays, objects.mailRelay(relay) as KubeObject);
+  // Those of a trusted network are of the namespace of the relay.
+  const senders = { namespaces: { from: 'All' } };
+  await api.create(domainPolicies, objects.domainPolicy({ domains: [domain], senders, dkim }) as KubeObject);
+
+  const still = { algorithms: ['Ed25519'], rotationPeriodDays: 0, overlapDays: 1 };
+  const neighbour = {
+    domains: ['neighbour.example'],
+    dkim: { type: 'Managed', managed: still },
+    dns: { checks: 'Disabled' },
+  };
+  await api.create(domainPolicies, objects.domainPolicy(neighbour, neighbourName) as KubeObject);
+
+  const sent: Sent[] = [];
+  const stopping = new AbortController();
+  const senders_: Promise<void>[] = [];
+
+  async function sendThrough(pod: string, address: string): Promise<void> {
+    const client = await RawClient.open(2525, address);
+    while (!stopping.signal.aborted) {
+      const number = sent.length;
+      const fromMs = clock.now();
+      const slot = { number, pod, fromMs, toMs: Number.POSITIVE_INFINITY, outcome: 'under way' };
+      sent.push(slot);
+      const { outcome } = await client.send(message(number));
+      sent[number] = { ...slot, toMs: clock.now(), outcome };
+      await delay(everyMs);
+    }
+    await client.quit();
+  }
+
+  const kept = parts.move();
+  return {
+    ...{ api, node, clock, zone, sink, sent },
+    policy: () => api.get(domainPolicies, policyName),
+    beginToSend() {
+      for (const { key, address } of node.pods()) senders_.push(sendThrough(key, address));
+    },
+    async stopSending() {
+      stopping.abort();
+      await Promise.all(senders_);
+    },
+    async [Symbol.asyncDispose]() {
+      stopping.abort();
+      await Promise.allSettled(senders_);
+      await kept[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function message(number: number): Parameters<RawClient['send']>[0] {
+  const lines = [`From: app@${domain}`, 'To: you@dest.example', `Subject: number ${number}`, '', 'Hello.', ''];
+  return {
+    reversePath: `app@${domain}`,
+    recipients: ['you@dest.example'],
+    content: Buffer.from(lines.join('\r\n')),
+  };
+}
+
+/** @throws Error for a message that is none of ours. */
+export function numberOf(content: Buffer): number {
+  const [, number] = /^Subject: number (\d+)\r$/m.exec(content.toString('latin1')) ?? [];
+  if (number === undefined) throw new Error('a message without a number');
+  return Number(number);
+}
