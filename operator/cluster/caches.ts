@@ -15,7 +15,7 @@ import type { ObjectIndex } from '../kube/store.ts';
 import { fieldManager } from '../labels.ts';
 import { type ClusterChange, policyKeyOf, relayKeyOf } from './change.ts';
 import type { Cluster } from './cluster.ts';
-import { claim, managedObject, namespaceLabels, pod, wholeObject } from './kept.ts';
+import { claim, managedObject, namespaceLabels, pod, userObject } from './kept.ts';
 import {
   domainPolicies,
   mailRelays,
@@ -70,8 +70,8 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
     createView<T>({ ...parts, pageSize, namespaces: relayNamespaces, ...options });
   const everywhere = { namespaces: undefined };
 
-  const relays = confined<MailRelay>({ resource: mailRelays, transform: wholeObject });
-  const policies = confined<DomainPolicy>({ resource: domainPolicies, transform: wholeObject, ...everywhere });
+  const relays = confined<MailRelay>({ resource: mailRelays, transform: userObject });
+  const policies = confined<DomainPolicy>({ resource: domainPolicies, transform: userObject, ...everywhere });
   const namespaces = confined({ resource: namespaceKind, transform: namespaceLabels, ...everywhere });
   const managed = new Map(managedKinds.map(resource => [resource.kind, managedView(resource)]));
   const relayPods = confined({ resource: pods, transform: pod, labelSelector: relayPodSelector });

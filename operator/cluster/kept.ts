@@ -4,7 +4,7 @@
  */
 
 import type { KubeObject, Resource } from '../kube/object.ts';
-import { keepingOwnFields, type Transform } from '../kube/transform.ts';
+import { keepingOwnFields, type Transform, withoutManagedFields } from '../kube/transform.ts';
 import { fieldManager } from '../labels.ts';
 
 interface Content {
@@ -21,6 +21,11 @@ const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 /** Whole, but for what is only bookkeeping of others. */
 export function wholeObject<T extends KubeObject>(object: T): T {
   return keepingOwnFields<T>(fieldManager)({ ...object, metadata: metadataOf(object) });
+}
+
+/** What users write: of it only status is written, and compared as it is. */
+export function userObject<T extends KubeObject>(object: T): T {
+  return withoutManagedFields({ ...object, metadata: metadataOf(object) });
 }
 
 export const namespaceLabels: Transform<KubeObject> = ({ apiVersion, kind, metadata }) => {

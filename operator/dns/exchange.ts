@@ -15,6 +15,7 @@ import {
   RECURSION_DESIRED,
   streamEncode,
 } from 'dns-packet';
+import { limitedSignal } from '../kube/deadline.ts';
 
 export interface Server {
   readonly address: string;
@@ -70,7 +71,8 @@ export const exchange: Exchange = async (server, question, { timeoutMs = 2000, t
   for (let attempt = 0; attempt < tries; attempt++) {
     signal.throwIfAborted();
     const id = randomInt(65_536);
-    const attemptSignal = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    using limited = limitedSignal(signal, timeoutMs);
+    const { signal: attemptSignal } = limited;
     try {
       const packet = packetOf(question, id);
       let answer = await overUdp(server, packet, attemptSignal);

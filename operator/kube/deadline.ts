@@ -55,6 +55,19 @@ export function linkedSignal(parent: AbortSignal): LinkedSignal {
   };
 }
 
+/** A linked signal that is aborted after a time as well; nothing of it is left once it is disposed of. */
+export function limitedSignal(parent: AbortSignal, limitMs: number): LinkedSignal {
+  const linked = linkedSignal(parent);
+  const timer = setTimeout(() => linked.abort(new DOMException('no answer in time', 'TimeoutError')), limitMs).unref();
+  return {
+    ...linked,
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      linked[Symbol.dispose]();
+    },
+  };
+}
+
 /** What the promise gives, unless the signal is aborted first. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

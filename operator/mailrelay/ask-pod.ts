@@ -1,5 +1,6 @@
 /** One question to one pod: what it says at /metrics. */
 import { get, type IncomingMessage } from 'node:http';
+import { limitedSignal } from '../kube/deadline.ts';
 import { mostReportBytes, type PodReport, podReportOf } from './pod-report.ts';
 
 /** Also where the pod's address answers nothing at all. */
@@ -14,9 +15,9 @@ export interface PodQuestion {
 
 /** `undefined`: no answer, or none that is from a relay; the next question is the remedy. */
 export async function askPod({ address, port, signal }: PodQuestion): Promise<PodReport | undefined> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(longestAnswerMs)]);
+  using limited = limitedSignal(signal, longestAnswerMs);
   return await new Promise(resolve => {
-    const request = get({ host: address, port, path: '/metrics', agent: false, signal: limit }, answer => {
+    const request = get({ host: address, port, path: '/metrics', agent: false, signal: limited.signal }, answer => {
       textOf(answer).then(
         text => resolve(text === undefined ? undefined : podReportOf(text)),
         () => resolve(undefined),
