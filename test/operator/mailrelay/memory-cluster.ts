@@ -3,7 +3,7 @@ import type { DomainPolicy } from '../../../crds/domain-policy.ts';
 import type { MailRelay } from '../../../crds/mail-relay.ts';
 import { policyKeyOf, relayKeyOf } from '../../../operator/cluster/change.ts';
 import type { Cluster } from '../../../operator/cluster/cluster.ts';
-import { domainPolicies, mailRelays, persistentVolumeClaims, pods } from '../../../operator/cluster/kinds.ts';
+import { domainPolicies, mailRelays, persistentVolumeClaims, pods, secrets } from '../../../operator/cluster/kinds.ts';
 import type { SecretData } from '../../../operator/credentials.ts';
 import { relayNameOf } from '../../../operator/domainpolicy/attach.ts';
 import type { KubeClient, Request } from '../../../operator/kube/client.ts';
@@ -100,7 +100,12 @@ export class MemoryCluster implements Cluster {
   }
 
   async readSecret(namespace: string, name: string): Promise<SecretData | 'Missing' | 'Forbidden'> {
-    return this.secrets.get(`${namespace}/${name}`) ?? 'Missing';
+    const there = this.at<KubeObject & { readonly data?: Readonly<Record<string, string>> }>(
+      secrets,
+      `${namespace}/${name}`,
+    );
+    const data = Object.entries(there?.data ?? {}).map(([key, text]) => [key, Buffer.from(text, 'base64')] as const);
+    return this.secrets.get(`${namespace}/${name}`) ?? (there === undefined ? 'Missing' : new Map(data));
   }
 
   #of(kind: string): KubeObject[] {
