@@ -7,6 +7,8 @@
 export interface PolicyPart {
   /** Changes when anything of the policy in the configuration does, its secrets included. */
   readonly digest: string;
+  /** Of the policy as the relay's pass saw it: a later one has not been looked at yet. */
+  readonly generation: number | undefined;
   /** Selectors of the keys in it. */
   readonly loaded: readonly string[];
   readonly signing: readonly string[];
@@ -34,11 +36,9 @@ export class RelayStates {
   set(relayKey: string, state: RelayState): string[] {
     const before = this.#states.get(relayKey);
     this.#states.set(relayKey, state);
-    const sides = [
-      [before?.rendered, state.rendered],
-      [before?.running, state.running],
-    ] as const;
-    return [...new Set(sides.flatMap(([old, now]) => differing(old, now)))];
+    const rendered = differing(before?.rendered, state.rendered, part => `${part.generation} ${part.digest}`);
+    const running = differing(before?.running, state.running, part => part.digest);
+    return [...new Set([...rendered, ...running])];
   }
 
   delete(relayKey: string): void {
@@ -46,7 +46,15 @@ export class RelayStates {
   }
 }
 
-function differing(before: PolicyParts = new Map(), after: PolicyParts = new Map()): string[] {
-  const keys = new Set([...before.keys(), ...after.keys()]);
-  return [...keys].filter(key => before.get(key)?.digest !== after.get(key)?.digest);
+function differing(
+  before: PolicyParts | undefined,
+  after: PolicyParts | undefined,
+  said: (part: PolicyPart) => string,
+): string[] {
+  const keys = new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])]);
+  const of = (parts: PolicyParts | undefined, key: string): string | undefined => {
+    const part = parts?.get(key);
+    return part && said(part);
+  };
+  return [...keys].filter(key => of(before, key) !== of(after, key));
 }

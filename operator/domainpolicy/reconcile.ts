@@ -29,9 +29,6 @@ export interface Parts {
   readonly rings: RingKeeper;
 }
 
-/** What the relay makes of a new generation is not known at once. */
-const settleMs = 1000;
-
 type Attached = PolicyState & { readonly relay: MailRelay };
 
 export async function reconcilePolicy(key: string, parts: Parts, signal: AbortSignal): Promise<Requeue | undefined> {
@@ -88,9 +85,7 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   );
   const programme = programmeOf(attached, parts);
   await writeStatus({ state: attached, keys, records, programme, publishProblem }, parts, signal);
-  const isNew = isNewGeneration(policy);
-  const times = [...(againMs === undefined ? [] : [againMs]), ...(isNew ? [settleMs] : [])];
-  return times.length === 0 ? undefined : { requeueAfterMs: Math.min(...times) };
+  return againMs === undefined ? undefined : { requeueAfterMs: againMs };
 }
 
 function keyStatus({ selector, algorithm, state, createdMs }: RingKey): DkimKeyStatus {
@@ -169,9 +164,10 @@ function isNewGeneration({ status, metadata: { generation } }: DomainPolicy): bo
 
 function programmeOf({ relay, policy }: Attached, { deps }: Parts): Programme {
   const state = deps.states.get(nameOf(relay));
-  if (isNewGeneration(policy)) return 'Pending';
-  if (state?.running === undefined) return 'AsBefore';
-  const [rendered, running] = [state.rendered.get(nameOf(policy)), state.running.get(nameOf(policy))];
+  const [rendered, running] = [state?.rendered.get(nameOf(policy)), state?.running?.get(nameOf(policy))];
+  // What runs may be the same as before this generation: only once the relay has looked at it is that known.
+  if (rendered !== undefined && rendered.generation !== policy.metadata.generation) return 'Pending';
+  if (state?.running === undefined) return isNewGeneration(policy) ? 'Pending' : 'AsBefore';
   return rendered !== undefined && rendered.digest === running?.digest ? 'Applied' : 'Pending';
 }
 

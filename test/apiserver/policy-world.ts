@@ -176,5 +176,5 @@ function part(
   const digest = createHash('sha256')
     .update(JSON.stringify([policy.spec.domains, loaded, signing]))
     .digest('hex');
-  return { digest, loaded, signing };
+  return { digest, generation: policy.metadata.generation, loaded, signing };
 }

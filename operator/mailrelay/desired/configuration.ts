@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import { ConfigError, parseConfig, type RelayConfigInput } from '../../../relay/config.ts';
 import type { PolicyParts } from '../../cluster/relay-states.ts';
 import type { SecretData } from '../../credentials.ts';
+import { nameOf } from '../../domainpolicy/attach.ts';
 import { offersTls, type PolicyInput, policyConfigsOf, relayConfigOf, type SecretFiles } from './config.ts';
 import {
   collectFiles,
@@ -77,7 +78,7 @@ function tryConfiguration(input: RelayInput, httpPort: number): Attempt {
   const config = { ...rendered, policies: [...(rendered.policies ?? []), ...carried.policies].sort(byName) };
   const canonical = stableJson(config);
   const revision = createHmac('sha256', material.revisionKey).update(canonical).digest('hex').slice(0, 16);
-  const parts = partsOf(config.policies, material.revisionKey);
+  const parts = partsOf(config.policies, input);
   const text = textOf({ revision, ...config });
   const wanted = new Map([...collector.files, ...carried.files]);
   const shards = placeFiles({ wanted, existing: existing.fileShards, keepOld: !allRun(existing, revision) });
@@ -114,20 +115,23 @@ function sizesOf(
 
 /** What policies would have: one that was not changed still counts as running. */
 function blockedParts(input: RelayInput, policies: readonly AttachedPolicy[], collector: FileCollector): PolicyParts {
-  const { namespaces, material } = input;
+  const { namespaces } = input;
   const files = policyFiles(input, collector);
-  return partsOf(policyConfigsOf({ policies, namespaces, files }), material.revisionKey);
+  return partsOf(policyConfigsOf({ policies, namespaces, files }), input);
 }
 
 /** Keyed as file names are: what a policy refers to is in its part by the digest of its content. */
-function partsOf(policies: readonly PolicyInput[], revisionKey: string): PolicyParts {
+function partsOf(policies: readonly PolicyInput[], input: RelayInput): PolicyParts {
+  const { revisionKey } = input.material;
+  const generations = new Map(input.policies.map(({ policy }) => [nameOf(policy), policy.metadata.generation]));
   return new Map(
     policies.map(policy => {
       const { namespace, name, dkim = [] } = policy;
       const digest = createHmac('sha256', revisionKey).update(stableJson(policy)).digest('hex').slice(0, 16);
       const loaded = dkim.map(({ selector }) => selector);
       const signing = dkim.filter(({ signs }) => signs !== false).map(({ selector }) => selector);
-      return [`${namespace}/${name}`, { digest, loaded, signing }] as const;
+      const key = `${namespace}/${name}`;
+      return [key, { digest, generation: generations.get(key), loaded, signing }] as const;
     }),
   );
 }
