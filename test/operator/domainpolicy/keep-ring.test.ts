@@ -112,6 +112,7 @@ describe('a ring of keys that somebody else made', () => {
     const [backup, real] = [ringSecret(from, policy, []), plant(from, policy, await freshRing())];
     const copy = { ...backup.metadata, namespace: 'backups', name: 'copy' };
     cluster.put(secrets, { ...backup, metadata: copy } as KubeObject);
+    cluster.remove(domainPolicies, 'shop/shop');
     await keeper().sweep('shop/shop', undefined, signal);
     assert.equal(cluster.at(secrets, real), undefined);
     assert.ok(cluster.at(secrets, 'backups/copy') !== undefined, "a Secret that is no relay's was deleted");
