@@ -22,8 +22,8 @@ export interface TxtAnswer {
 
 export interface TxtLookups {
   authoritative(name: string, signal: AbortSignal): Promise<TxtAnswer>;
-  /** As a receiver sees it, through the resolver. */
-  resolved(name: string, signal: AbortSignal): Promise<Said>;
+  /** The SPF records of a name as a receiver sees them, through the resolver. */
+  resolvedSpf(name: string, signal: AbortSignal): Promise<Said>;
 }
 
 export interface LookupOptions {
@@ -44,6 +44,8 @@ const mostOfOneName = 4;
 /** Of resolvers, which are ours: nobody waits there behind somebody else's servers. */
 const resolverAtATime = 256;
 const mostResolved = 4096;
+/** Four times what fits into an answer over UDP (RFC 7208 s3.4). What is longer is a mistake, or an attack on who keeps it. */
+export const longestSpf = 2048;
 const resolvedLifeMs = 300_000;
 
 export function createTxtLookups({ nameservers, now, exchange = overNetwork }: LookupOptions): TxtLookups {
@@ -60,7 +62,7 @@ export function createTxtLookups({ nameservers, now, exchange = overNetwork }: L
       return lookUp(name, { findServers, exchange: inTurn, signal, aliasesLeft: mostAliases });
     },
     // Many domains include the same few providers.
-    resolved: (name, signal) =>
+    resolvedSpf: (name, signal) =>
       resolved.get(
         name,
         () => resolve(name, ask, signal),
@@ -73,8 +75,13 @@ async function resolve(name: string, ask: Ask, signal: AbortSignal): Promise<Sai
   const reply = await ask(name, 'TXT', signal);
   if (reply.kind === 'Silent') return reply;
   if (reply.code !== 'NOERROR' && reply.code !== 'NXDOMAIN') return { kind: 'Silent', why: reply.code };
-  const texts = reply.answers.flatMap(record => (record.type === 'TXT' ? [record.text] : []));
-  return texts.length === 0 ? { kind: 'Nothing' } : { kind: 'Texts', texts };
+  // Kept for thousands of names, and each may have 64 KiB of other texts.
+  const texts = reply.answers.flatMap(record => (record.type === 'TXT' && isSpf(record.text) ? [record.text] : []));
+  return texts.length === 0 ? { kind: 'Nothing' } : { kind: 'Texts', texts: texts.slice(0, 2) };
+}
+
+function isSpf(text: string): boolean {
+  return text.length <= longestSpf && /^v=spf1( |$)/i.test(text);
 }
 
 interface Look {

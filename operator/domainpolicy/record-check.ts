@@ -1,6 +1,6 @@
 /** What the records of a policy are, by what the authoritative servers said: pure. */
 import type { DnsRecordStatus } from '../../crds/domain-policy.ts';
-import type { Said, TxtAnswer } from '../dns/txt.ts';
+import { longestSpf, type Said, type TxtAnswer } from '../dns/txt.ts';
 import type { DnsRecord } from './dns-record.ts';
 import { mergeSpf, mostLookups, spfRecordsOf, termsOf } from './spf.ts';
 import { isSameKey, isSameMtaSts, isSamePolicy, isSameTlsReports, tagListOf } from './tag-list.ts';
@@ -29,6 +29,8 @@ interface Found {
 }
 
 const longestObserved = 2048;
+/** More than that are not worth the work of being made into one. */
+const mostSpfRecords = 3;
 
 export function checkRecord(record: DnsRecord, sight: RecordSight | undefined): CheckedRecord {
   const found = sight === undefined ? { state: 'Unknown' as const, value: record.value } : judge(record, sight);
@@ -36,9 +38,14 @@ export function checkRecord(record: DnsRecord, sight: RecordSight | undefined): 
   const observed = 'observed' in found ? found.observed : undefined;
   return {
     ...{ name, type, purpose, value: found.value, state: found.state },
-    ...(observed !== undefined && { observed: observed.slice(0, longestObserved) }),
+    ...(observed !== undefined && { observed: copied(observed.slice(0, longestObserved)) }),
     fault: 'fault' in found ? found.fault : undefined,
   };
+}
+
+/** A slice keeps all that it is from in memory, 64 KiB of an answer for each name that is watched. */
+function copied(text: string): string {
+  return Buffer.from(text).toString();
 }
 
 /** The worst of what any server says: receivers ask whichever they like. */
@@ -98,7 +105,13 @@ function judgeSpf({ name, value }: DnsRecord, texts: readonly string[], { lookup
   const andTrouble = trouble === undefined ? '' : `, and ${trouble}`;
   if (only === undefined) return { state: 'Missing', value, fault: `${name} has no SPF record${andTrouble}` };
   const observed = records.join('\n');
+  if (records.some(({ length }) => length > longestSpf)) {
+    const fault = `${name} has an SPF record of more than ${longestSpf} characters, which receivers do not read (RFC 7208 s3.4)`;
+    return { state: 'Mismatch', value, observed, fault };
+  }
   const merged = mergeSpf(only, own);
+  if (records.length > mostSpfRecords)
+    return { state: 'Mismatch', value, observed, fault: `${name} has ${records.length} SPF records and must have one` };
   if (records.length > 1) {
     // RFC 7208 s4.5: with two, receivers use none.
     const terms = records.slice(1).flatMap(record => mergeSpf(record, []).value.split(' ').slice(1, -1));

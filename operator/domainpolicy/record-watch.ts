@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../relay/clock.ts';
 import type { Log } from '../../relay/log.ts';
-import type { TxtAnswer, TxtLookups } from '../dns/txt.ts';
+import { longestSpf, type TxtAnswer, type TxtLookups } from '../dns/txt.ts';
 import type { MetricSink } from '../kube/metrics.ts';
 import { createWorkQueue, type Requeue } from '../kube/workqueue.ts';
 import type { DnsRecord } from './dns-record.ts';
@@ -192,7 +192,7 @@ async function sightInTime(record: DnsRecord, lookups: TxtLookups, signal: Abort
   if (record.purpose !== 'SPF') return { answer, lookups: undefined, broken: [] };
   const { value } = mergeSpf(firstSpf(answer), termsOf(record.value).slice(0, -1));
   const counted = await countLookups(value, async name => {
-    const said = await lookups.resolved(name, signal);
+    const said = await lookups.resolvedSpf(name, signal);
     if (said.kind === 'Silent') return undefined;
     return said.kind === 'Texts' ? said.texts : [];
   });
@@ -200,5 +200,6 @@ async function sightInTime(record: DnsRecord, lookups: TxtLookups, signal: Abort
 }
 
 function firstSpf({ servers }: TxtAnswer): string | undefined {
-  return servers.flatMap(({ said }) => (said.kind === 'Texts' ? spfRecordsOf(said.texts) : []))[0];
+  const all = servers.flatMap(({ said }) => (said.kind === 'Texts' ? spfRecordsOf(said.texts) : []));
+  return all.find(({ length }) => length <= longestSpf);
 }

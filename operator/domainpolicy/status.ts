@@ -1,5 +1,5 @@
 /** status of a DomainPolicy from what was observed: a pure function. */
-import type { DkimKeyStatus, DomainPolicy, DomainPolicyStatus } from '../../crds/domain-policy.ts';
+import type { DkimKeyStatus, DnsRecordStatus, DomainPolicy, DomainPolicyStatus } from '../../crds/domain-policy.ts';
 import {
   type ConditionType,
   conditionsOf,
@@ -60,6 +60,18 @@ export function domainPolicyStatus(observed: PolicyObservation): DomainPolicySta
 const mostFaults = 4;
 const longestMessage = 4096;
 
+/** Of a policy, together: what is there is up to whoever has the name servers, and every status is kept in memory. */
+const mostObserved = 32_768;
+
+function withinObserved(records: readonly CheckedRecord[]): DnsRecordStatus[] {
+  let left = mostObserved;
+  return records.map(({ fault: _, observed, ...record }) => {
+    if (observed === undefined || observed.length > left) return record;
+    left -= observed.length;
+    return { ...record, observed };
+  });
+}
+
 const everyType: readonly ConditionType[] = [
   'Ready',
   'Accepted',
@@ -85,7 +97,7 @@ interface DnsPart {
 
 function dnsNow(observed: PolicyObservation): DnsPart {
   return {
-    dnsRecords: observed.records.map(({ fault: _, ...record }) => record),
+    dnsRecords: withinObserved(observed.records),
     dkimReady: dkimReady(observed),
     verdict: dnsPublished(observed),
     needed: dnsPublished({ ...observed, records: neededNow(observed) }),

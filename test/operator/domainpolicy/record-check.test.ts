@@ -121,3 +121,20 @@ describe('records about mail to a domain', () => {
     assert.equal(state(sts, ['v=spf1 ~all']), 'Missing');
   });
 });
+
+describe('what a hostile server says', () => {
+  it('is never more than the status may hold: a record that no receiver reads is told, and not added to', () => {
+    const long = `v=spf1 ${'ip4:192.0.2.1 '.repeat(4000)}-all`;
+    for (const answer of [
+      [long],
+      [long, 'v=spf1 -all'],
+      Array.from({ length: 500 }, (_, index) => `v=spf1 a:${index}.example -all`),
+    ]) {
+      const checked = checkRecord(spf, sight([answer]));
+      assert.equal(checked.state, 'Mismatch');
+      assert.ok(checked.value.length <= 8192 && (checked.observed ?? '').length <= 2048);
+    }
+    const longest = checkRecord(spf, sight([[`v=spf1 ${'ip4:192.0.2.1 '.repeat(145)}-all`]]));
+    assert.match(longest.value, / a:mail\.example -all$/);
+  });
+});

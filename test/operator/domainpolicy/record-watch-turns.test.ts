@@ -28,7 +28,7 @@ describe('names of a namespace whose servers never answer', () => {
           if (!name.endsWith('.evil.example')) return Promise.resolve(there);
           return new Promise(resolve => open.push(() => resolve({ servers: [], problem: 'silent' })));
         },
-        resolved: () => Promise.resolve({ kind: 'Nothing' }),
+        resolvedSpf: () => Promise.resolve({ kind: 'Nothing' }),
       },
       ...{ clock: new FakeClock(), random: () => 0.5, log: quiet, metrics: new KeptMetrics() },
       touchPolicy: key => touched.push(key),

@@ -29,7 +29,7 @@ function setUp(t: TestContext): SetUp {
       world.looks.push((clock.now() - startMs) / 1000);
       return { servers: [{ host: 'ns1', said: world.said }], problem: undefined };
     },
-    resolved: async () => gone,
+    resolvedSpf: async () => gone,
   };
   const watch = createRecordWatch({
     ...{ lookups, clock, random: () => 0.5, log: quiet, metrics: new KeptMetrics() },

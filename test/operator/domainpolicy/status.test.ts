@@ -61,6 +61,24 @@ describe('status of a DomainPolicy', () => {
     );
   });
 
+  it('holds little of what others say, however many records there are', () => {
+    const records = Array.from({ length: 384 }, () => seen(['x'.repeat(60_000)]));
+    const { dnsRecords = [] } = domainPolicyStatus({
+      ...{
+        policy: domainPolicy(),
+        admission: holds('Accepted', 'Accepted', ''),
+        secretProblems: [],
+        keys: [],
+        records,
+      },
+      ...{ isChecking: true, isLookedAt: true, publishProblem: undefined, programme: 'Applied', previous: undefined },
+      stamp: { nowMs, generation: 1 },
+    });
+    assert.equal(dnsRecords.length, records.length);
+    assert.ok(dnsRecords[0]?.observed !== undefined);
+    assert.ok(dnsRecords.reduce((sum, { observed = '' }) => sum + observed.length, 0) <= 32_768);
+  });
+
   it('says that mail is not signed while keys wait, and for what', () => {
     const { DKIMReady } = conditions({ keys: [{ selector: 'k', algorithm: 'Ed25519', state: 'Pending' }] });
     assert.equal(DKIMReady, 'False KeysPending: mail is not signed: the record of k (Ed25519) is awaited');
