@@ -5,10 +5,10 @@ import { defaulted, list, object, oneOf, optional, string } from './schema.ts';
 
 export const dns = object('The DNS records of its domains.', {
   publish: defaulted(
-    oneOf('Manual: status.dnsRecords says what is needed. ExternalDNS: as a DNSEndpoint for external-dns.', [
-      'Manual',
-      'ExternalDNS',
-    ]),
+    oneOf(
+      'Manual: status.dnsRecords says what is needed. ExternalDNS: as a DNSEndpoint for external-dns, where the namespace has the label postroad.dev/publish-dns: Allowed.',
+      ['Manual', 'ExternalDNS'],
+    ),
     'Manual',
   ),
   checks: defaulted(

@@ -32,7 +32,7 @@ export const reasons = {
   RecordsUnknown: 'An authoritative server does not answer, or none is found: what it has is not known.',
   SPFUnusable: 'Receivers refuse the SPF record: it costs more than ten look-ups, or includes what is not there.',
   ExternalDNSNotFound:
-    'Records are to be published by external-dns, and this cluster does not know its kind DNSEndpoint, or does not let this operator write one there.',
+    'Records are to be published by external-dns, and this cluster does not know its kind DNSEndpoint, does not let this operator write one there, or does not allow it to this namespace.',
   ConfigurationApplied: 'Every ready relay runs the configuration made from this object.',
   ConfigurationPending: 'The configuration made from this object is not yet run by every ready relay.',
   ConfigurationRejected: 'No configuration could be made; the last good one stays.',

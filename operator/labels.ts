@@ -20,6 +20,9 @@ export const servingLabel = 'postroad.dev/serving';
 /** On a MailRelay, value `true`: what waits in queues is left behind on its volumes instead of being delivered first. */
 export const skipDrainAnnotation = 'postroad.dev/skip-drain';
 
+/** On a namespace, value `Allowed`: what its DomainPolicies ask for may be left to external-dns. Who may write policies may not write this. */
+export const publishDnsLabel = 'postroad.dev/publish-dns';
+
 export const drainFinalizer = 'postroad.dev/drain';
 
 /** On what is made for a DomainPolicy, and lives in the relay's namespace. */

@@ -38,9 +38,14 @@ export function policiesConcerned(change: ClusterChange, cluster: Place): string
       // Its own status is no change for a policy.
       return isSameSpec(change) ? [] : naming(change.key, cluster);
     case 'Namespace':
-      return [...cluster.relays()].flatMap(relay =>
-        relay.spec.policies.namespaces.from === 'Selector' ? naming(nameOf(relay), cluster) : [],
-      );
+      return distinct([
+        ...[...cluster.relays()].flatMap(relay =>
+          relay.spec.policies.namespaces.from === 'Selector' ? naming(nameOf(relay), cluster) : [],
+        ),
+        ...[...cluster.policies()]
+          .filter(({ metadata, spec }) => metadata.namespace === change.key && spec.dns.publish === 'ExternalDNS')
+          .map(nameOf),
+      ]);
     case 'Managed': {
       const policy = policyKeyOf(change.object);
       return policy === undefined ? [] : [policy];

@@ -4,18 +4,16 @@
  */
 import type { DkimKeyStatus, DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
-import { domainPolicies, optionalKinds } from '../cluster/kinds.ts';
+import { domainPolicies } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
-import { ApiError } from '../kube/errors.ts';
-import { type KubeObject, keyOf } from '../kube/object.ts';
 import type { Requeue } from '../kube/workqueue.ts';
 import type { Admissions } from './admissions.ts';
 import { nameOf, relayNameOf } from './attach.ts';
-import { dnsEndpoint, endpointName, valueIn } from './desired.ts';
 import { type DnsRecord, desiredRecords } from './dns-record.ts';
 import type { RingKeeper } from './keep-ring.ts';
 import { type RingKey, ringSecretKey } from './key-ring.ts';
 import { policyStateOf } from './observe.ts';
+import { publishRecords } from './publish.ts';
 import { type CheckedRecord, checkRecord } from './record-check.ts';
 import { freshLookMs, type RecordWatch, type Seen } from './record-watch.ts';
 import type { KeySight } from './rotation.ts';
@@ -76,7 +74,7 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   const wanted = recordsOf(attached, [...ring, ...given]);
   look(attached, { wanted, ring }, parts);
   const records = wanted.map(record => checked(record, nameOf(policy), parts));
-  const publishProblem = isPaused ? undefined : await publish(policy, records, parts, signal);
+  const publishProblem = isPaused ? undefined : await publishRecords(policy, records, parts.deps, signal);
   if (!isPaused) {
     await parts.rings.sweep(nameOf(policy), ringSecretKey(relay, policy), signal);
   }
@@ -169,67 +167,6 @@ function programmeOf({ relay, policy }: Attached, { deps }: Parts): Programme {
   if (rendered !== undefined && rendered.generation !== policy.metadata.generation) return 'Pending';
   if (state?.running === undefined) return isNewGeneration(policy) ? 'Pending' : 'AsBefore';
   return rendered !== undefined && rendered.digest === running?.digest ? 'Applied' : 'Pending';
-}
-
-/** Returns why the records are not with external-dns, where something of this cluster is in the way. */
-async function publish(
-  policy: DomainPolicy,
-  records: readonly CheckedRecord[],
-  { deps }: Parts,
-  signal: AbortSignal,
-): Promise<PublishProblem | undefined> {
-  const isAsked = policy.spec.dns.publish === 'ExternalDNS';
-  if (!deps.cluster.kinds.dnsEndpoint) return isAsked ? 'KindNotFound' : undefined;
-  try {
-    const live = await endpointOf(policy, { deps, isAsked }, signal);
-    if (live === 'Taken') return isAsked ? 'NameTaken' : undefined;
-    const resource = optionalKinds.dnsEndpoint;
-    if (!isAsked) {
-      if (live !== undefined) await deps.apply.delete({ resource, live, signal });
-      return undefined;
-    }
-    const entries = records.flatMap(record => {
-      const value = publishedValue(record, policy, live);
-      return value === undefined ? [] : [{ name: record.name, value }];
-    });
-    if (entries.length > 0) await deps.apply.apply({ resource, wanted: dnsEndpoint(policy, entries), live, signal });
-    return undefined;
-  } catch (error) {
-    // Confined to some namespaces, the operator may write none elsewhere; a policy may be there all the same.
-    if (error instanceof ApiError && error.status === 403) return 'Forbidden';
-    throw error;
-  }
-}
-
-interface EndpointQuestion {
-  readonly deps: ControllerDeps;
-  readonly isAsked: boolean;
-}
-
-/** The cache shows what has our label, which anybody may have put there, and nothing else: before a first write it is looked what is there. */
-async function endpointOf(
-  policy: DomainPolicy,
-  { deps: { cluster, apply }, isAsked }: EndpointQuestion,
-  signal: AbortSignal,
-): Promise<KubeObject | 'Taken' | undefined> {
-  const resource = optionalKinds.dnsEndpoint;
-  const name = { namespace: policy.metadata.namespace, name: endpointName(policy) };
-  const cached = cluster.managed(resource, keyOf(name));
-  const live = cached === undefined && isAsked ? await apply.peek(resource, name, signal) : cached;
-  const isOwn = live?.metadata.ownerReferences?.some(
-    ({ uid, controller }) => controller && uid === policy.metadata.uid,
-  );
-  return live === undefined || isOwn ? live : 'Taken';
-}
-
-/** Before it is known what the owner has there, an SPF record of ours could take its place; one that we wrote stays as it is. */
-function publishedValue(
-  { name, purpose, state, value }: CheckedRecord,
-  policy: DomainPolicy,
-  live: KubeObject | undefined,
-): string | undefined {
-  if (purpose !== 'SPF' || state !== 'Unknown' || policy.spec.dns.checks === 'Disabled') return value;
-  return valueIn(live, name);
 }
 
 interface Outcome {

@@ -11,13 +11,14 @@ import {
   type Verdict,
 } from '../conditions.ts';
 import type { SecretProblem } from '../credentials.ts';
+import { publishDnsLabel } from '../labels.ts';
 import { zoneLine } from './dns-record.ts';
 import type { CheckedRecord } from './record-check.ts';
 
 /** What the relay makes of the policy. AsBefore: nobody has looked since this process leads. */
 export type Programme = 'Applied' | 'Pending' | 'Rejected' | 'AsBefore';
 
-export type PublishProblem = 'KindNotFound' | 'Forbidden' | 'NameTaken';
+export type PublishProblem = 'KindNotFound' | 'NotAllowed' | 'Forbidden' | 'NameTaken';
 
 export interface PolicyObservation {
   readonly policy: DomainPolicy;
@@ -192,6 +193,10 @@ function dnsPublished(observed: PolicyObservation): Verdict {
   const [reason, why] = (
     {
       KindNotFound: ['ExternalDNSNotFound', 'this cluster has no DNSEndpoint of external-dns'],
+      NotAllowed: [
+        'ExternalDNSNotFound',
+        `namespace ${namespace} may not have records published: its label ${publishDnsLabel} must be Allowed`,
+      ],
       Forbidden: ['ExternalDNSNotFound', `this operator may not write a DNSEndpoint in namespace ${namespace}`],
       NameTaken: ['NameTaken', `DNSEndpoint ${namespace}/${name}-dns was not made by this policy, and is left alone`],
     } as const

@@ -200,6 +200,10 @@ test('records are left to external-dns as a DNSEndpoint, SPF together with what 
     const found = await world.api.get<Endpoint>(optionalKinds.dnsEndpoint, name).catch(() => undefined);
     return found && new Map(found.spec.endpoints.map(({ dnsName, targets }) => [dnsName, targets[0] ?? '']));
   };
+  await world.whenCondition('external', 'DNSPublished', 'False ExternalDNSNotFound');
+  assert.equal(await find(), undefined, 'published for a namespace that may not');
+  const labels = { 'postroad.dev/publish-dns': 'Allowed' };
+  await world.api.edit(namespaces, { name: 'shop' }, { metadata: { labels } });
   const endpoints = await waitUntil('the merged SPF record', async () => {
     const all = await find();
     if (all?.has('external.example')) return all;
@@ -217,4 +221,30 @@ test('records are left to external-dns as a DNSEndpoint, SPF together with what 
   assert.deepEqual([dmarc.state, dmarc.observed], ['Mismatch', 'v=DMARC1; p=reject']);
   await world.api.edit({ ...optionalKinds.dnsEndpoint }, name, { spec: { endpoints: [] } });
   await waitUntil('the edit to be repaired', async () => ((await find())?.size ?? 0) === 3);
+});
+
+test('a DNSEndpoint of somebody else under the name of ours is left as it is, whatever its labels, and the policy says so', async () => {
+  await world.relay('taken');
+  const endpoints = [{ dnsName: 'www.taken.example', recordTTL: 60, recordType: 'A', targets: ['192.0.2.1'] }];
+  for (const [policy, labels] of [
+    ['plain', {}],
+    ['labelled', { 'app.kubernetes.io/managed-by': 'postroad-operator' }],
+  ] as const) {
+    const metadata = { name: `${policy}-dns`, namespace: 'shop', labels };
+    const { apiVersion, kind } = optionalKinds.dnsEndpoint;
+    await world.api.create(optionalKinds.dnsEndpoint, {
+      apiVersion,
+      kind,
+      metadata,
+      spec: { endpoints },
+    } as KubeObject);
+    const spec = { ...relayRef('taken'), domains: [`${policy}.example`] };
+    await world.policy(policy, { ...spec, dns: { publish: 'ExternalDNS' } });
+    await world.whenCondition(policy, 'DNSPublished', 'False NameTaken');
+    await world.api.edit(domainPolicies, { namespace: 'shop', name: policy }, { spec: { dns: { publish: 'Manual' } } });
+    await waitUntil('the change', async () => (await world.condition(policy, 'DNSPublished')) !== 'False NameTaken');
+    const found = await world.api.get<Endpoint>(optionalKinds.dnsEndpoint, metadata);
+    assert.deepEqual(found.spec.endpoints, endpoints);
+    assert.equal(found.metadata.ownerReferences, undefined);
+  }
 });
