@@ -73,7 +73,8 @@ export interface Reflector<T extends KubeObject> {
 
 /** The server sends a bookmark about each minute, jittered to 75 s. */
 const defaultLimits: WatchLimits = { silenceMs: 100_000, shortestSeconds: 300, longestSeconds: 600 };
-const defaultBackoff: BackoffOptions = { firstMs: 800, longestMs: 30_000 };
+/** A server that was away is found to be back within the longest; so many watches at that pace are no load for it. */
+const defaultBackoff: BackoffOptions = { firstMs: 800, longestMs: 10_000 };
 
 export function createReflector<T extends KubeObject>(options: ReflectorOptions<T>): Reflector<T> {
   const { client, clock, random, metrics, resource } = options;
