@@ -13,6 +13,7 @@ import {
   type ApiServerCertificates,
   certificateUser,
   createApiServerCertificates,
+  type KeyPair,
   writeKubeconfig,
 } from './apiserver-certificates.ts';
 import { freePort } from './free-port.ts';
@@ -47,6 +48,8 @@ export interface TestApiServer extends AsyncDisposable {
   readonly caFile: string;
   /** By their pids, as of now. */
   readonly processes: ApiServerProcesses;
+  /** Its own certificate, for who takes its place. */
+  readonly keys: KeyPair;
   /** Of somebody else: a service account's token, say. */
   connectionWith(headers: Readonly<Record<string, string>>): Promise<Connection>;
   /** Every request since the start, by the server's own audit log. */
@@ -126,10 +129,10 @@ async function start(options: Start, removeFolder: () => Promise<void>): Promise
   if (controllerManager) await startManager();
   return {
     url,
-    ...{ kubeconfigFile, admin, caFile: certificates.caFile },
     get processes() {
       return { etcd: etcd.pid, server: server?.pid ?? -1, controllerManager: manager?.pid };
     },
+    ...{ kubeconfigFile, admin, caFile: certificates.caFile, keys: certificates.server },
     connectionWith: async headers => ({
       server: url,
       namespace: undefined,
