@@ -14,7 +14,7 @@ import { createClient } from './kube/client.ts';
 import type { Connection } from './kube/connection.ts';
 import { withDeadline } from './kube/deadline.ts';
 import { createElector, type Leadership, LeaseLostError } from './kube/lease.ts';
-import { createUptime } from './kube/uptime.ts';
+import { createUptime, type Uptime } from './kube/uptime.ts';
 import { createOperatorMetrics } from './metrics.ts';
 import type { Options } from './options.ts';
 import { setResourceCounts } from './scrape.ts';
@@ -24,6 +24,8 @@ export interface OperatorParts {
   readonly connection: Connection;
   readonly factories: ControllerFactories;
   readonly clock: Clock;
+  /** The machine's, unless a test says otherwise. */
+  readonly uptime?: Uptime;
   readonly random: () => number;
   readonly log: Log;
   /** Differs between replicas and between runs of one. */
@@ -49,7 +51,7 @@ const longestRunMs = 900_000;
 const longestWriteMs = 15_000;
 
 export async function startOperator(options: Options, parts: OperatorParts): Promise<Operator> {
-  const { connection, clock, random, log, identity, version } = parts;
+  const { connection, clock, uptime = createUptime(), random, log, identity, version } = parts;
   const { lease } = options;
   const metrics = createOperatorMetrics();
   metrics.set('postroad_operator_build_info', { version }, 1);
@@ -61,11 +63,11 @@ export async function startOperator(options: Options, parts: OperatorParts): Pro
   // One request that hangs must leave time for another before the lease is lost.
   const leaseClient = createClient({ ...common, timeoutMs: lease.renewDeadlineMs / 2 });
   const { relayNamespaces } = options;
-  const caches = createCaches({ client: readClient, clock, random, log, metrics, relayNamespaces });
+  const caches = createCaches({ client: readClient, clock, uptime, random, log, metrics, relayNamespaces });
   const elector = createElector({
     client: leaseClient,
     ...{ clock, random, log, metrics, identity },
-    uptime: createUptime(),
+    uptime,
     namespace: options.namespace,
     name: lease.name,
     timing: lease,

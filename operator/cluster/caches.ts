@@ -12,6 +12,7 @@ import type { KubeClient } from '../kube/client.ts';
 import type { MetricSink } from '../kube/metrics.ts';
 import { type KubeObject, keyOf, type Resource } from '../kube/object.ts';
 import type { ObjectIndex } from '../kube/store.ts';
+import type { Uptime } from '../kube/uptime.ts';
 import { fieldManager } from '../labels.ts';
 import { type ClusterChange, policyKeyOf, relayKeyOf } from './change.ts';
 import type { Cluster } from './cluster.ts';
@@ -33,6 +34,7 @@ import { createView, type View, type ViewOptions } from './view.ts';
 export interface CachesOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
+  readonly uptime?: Uptime;
   readonly random: () => number;
   readonly log: Log;
   readonly metrics: MetricSink;

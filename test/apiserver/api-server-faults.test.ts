@@ -4,6 +4,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { domainPolicies, resourceOf, secrets } from '../../operator/cluster/kinds.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
+import { createUptime } from '../../operator/kube/uptime.ts';
 import { policyNameLabel } from '../../operator/labels.ts';
 import { configMaps } from '../operator/kube/fakes.ts';
 import type { FaultyProxy } from '../support/faulty-proxy.ts';
@@ -131,7 +132,7 @@ test('somebody who writes the same objects all the time, and conflicts (409) for
 });
 
 test('a server that asks for patience (429), and answers late', async t => {
-  proxy.refusal = { status: 429, share: 0.6, methods: all, retryAfterSeconds: 1, random };
+  proxy.refusal = { status: 429, share: 0.4, methods: all, retryAfterSeconds: 1, random };
   proxy.delayMs = 50;
   const before_ = proxy.refused;
   proxy.cut();
@@ -164,7 +165,8 @@ test('the same process lived through all of it, and stops in order', async () =>
 
 test('a watch that goes silent is found out, and what it did not tell is seen', async t => {
   const clock = new JumpingClock();
-  await using held = await world.within({ connection: world.connectionBy(proxy), clock });
+  const uptime = createUptime({ steadyMs: () => clock.now(), wallMs: () => clock.now() });
+  await using held = await world.within({ connection: world.connectionBy(proxy), clock, uptime });
   await waitUntil('it to be at work', () => held.operator.isLeading);
   await world.carriedOut('shop', newBounces());
   await waitUntil('its watches', () => proxy.silence(/domainpolicies/) > 0);

@@ -7,6 +7,7 @@ import { domainPolicies, mailRelays } from '../../operator/cluster/kinds.ts';
 import { controllers } from '../../operator/controllers.ts';
 import type { Connection } from '../../operator/kube/connection.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
+import { createUptime, type Uptime } from '../../operator/kube/uptime.ts';
 import { type Operator, startOperator } from '../../operator/operator.ts';
 import { parseOptions } from '../../operator/options.ts';
 import { type Clock, systemClock } from '../../relay/clock.ts';
@@ -41,6 +42,7 @@ export interface FaultWorld extends AsyncDisposable {
   within(parts: {
     readonly connection: Connection;
     readonly clock?: Clock;
+    readonly uptime?: Uptime;
     readonly lease?: string;
   }): Promise<HeldOperator>;
   connectionBy(proxy: FaultyProxy): Connection;
@@ -92,11 +94,11 @@ export async function startFaultWorld(): Promise<FaultWorld> {
       await operator.whenReady();
       return operator;
     },
-    async within({ connection, clock = systemClock, lease }) {
+    async within({ connection, clock = systemClock, uptime = createUptime(), lease }) {
       const flags = ['--image=i', '--namespace=mail', '--http=127.0.0.1:0', '--nameservers=127.83.0.53:53'];
       const election = lease === undefined ? ['--leader-election=Disabled'] : [`--lease-name=${lease}`, ...leaseFlags];
       const operator = await startOperator(parseOptions([...flags, ...election], undefined), {
-        ...{ connection, clock, factories: controllers, random: Math.random },
+        ...{ connection, clock, uptime, factories: controllers, random: Math.random },
         log: createLog(process.env['POSTROAD_TEST_LOG'] ?? 'silent'),
         ...{ identity: randomUUID(), version: 'test' },
       });
