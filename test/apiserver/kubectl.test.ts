@@ -197,26 +197,27 @@ test('kubectl get answers the first question, of relays and of policies that cla
   await world.createRelay({ replicas: 2, policies: { namespaces: { from: 'All' } } });
   await world.createPolicy({ dkim: { type: 'Disabled' }, dns: { checks: 'Disabled' } }, { name: 'news' });
   await kubectl.must(['wait', '--for=condition=Ready', '--timeout=20s', '-n', 'shop', 'dpol/news']);
-  const late = { dkim: { type: 'Disabled' }, domains: ['a.example.com', 'shop.example.com'] };
-  await world.createPolicy(late, { name: 'late' });
-  await kubectl.must(['wait', '--for=condition=Accepted=false', '--timeout=20s', '-n', 'shop', 'dpol/late']);
+  // Of two of the same second the first by name wins.
+  const rival = { dkim: { type: 'Disabled' }, domains: ['a.example.com', 'shop.example.com'] };
+  await world.createPolicy(rival, { name: 'rival' });
+  await kubectl.must(['wait', '--for=condition=Accepted=false', '--timeout=20s', '-n', 'shop', 'dpol/rival']);
   await kubectl.must(['wait', '--for=condition=Ready', '--timeout=20s', '-n', 'mail', 'mrelay/outbound']);
   const table = await kubectl.must(['get', 'mrelay,dpol', '-A']);
-  assert.deepEqual(rows(table, /^NAMESPACE|outbound |news|late/), [
+  assert.deepEqual(rows(table, /^NAMESPACE|outbound |news|rival/), [
     'NAMESPACE NAME READY ADDRESS REPLICAS POLICIES AGE',
     'mail mailrelay.postroad.dev/outbound True outbound.mail.svc 2 1 AGE',
     'NAMESPACE NAME RELAY ACCEPTED DKIM DNS READY AGE',
-    'shop domainpolicy.postroad.dev/late outbound False True Unknown False AGE',
     'shop domainpolicy.postroad.dev/news outbound True True Unknown True AGE',
+    'shop domainpolicy.postroad.dev/rival outbound False True Unknown False AGE',
   ]);
   const wide = await kubectl.must(['get', 'mrelay,dpol', '-A', '-o', 'wide']);
-  assert.deepEqual(rows(wide, /^NAMESPACE|cert-manager |late/), [
+  assert.deepEqual(rows(wide, /^NAMESPACE|cert-manager |rival/), [
     'NAMESPACE NAME READY ADDRESS REPLICAS POLICIES AGE QUEUE ROUTE CERTIFICATE REASON',
     'mail mailrelay.postroad.dev/cert-manager True cert-manager.mail.svc 2 0 AGE Volume Direct DATE Ready',
     'NAMESPACE NAME RELAY ACCEPTED DKIM DNS READY AGE DOMAINS REASON',
-    'shop domainpolicy.postroad.dev/late outbound False True Unknown False AGE ["a.example.com","shop.example.com"] Conflicted',
+    'shop domainpolicy.postroad.dev/rival outbound False True Unknown False AGE ["a.example.com","shop.example.com"] Conflicted',
   ]);
-  const described = await kubectl.must(['describe', '-n', 'shop', 'dpol', 'late']);
+  const described = await kubectl.must(['describe', '-n', 'shop', 'dpol', 'rival']);
   assert.match(
     described,
     /Message: +shop\.example\.com belongs to shop\/news: the older policy wins, then the first by namespace and name/,
