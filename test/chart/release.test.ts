@@ -4,11 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse } from 'yaml';
+import type { MailRelay } from '../../crds/mail-relay.ts';
 import { domainPolicies, mailRelays } from '../../operator/cluster/kinds.ts';
 import { createClient } from '../../operator/kube/client.ts';
 import { isNotFound } from '../../operator/kube/errors.ts';
 import { type KubeObject, type ObjectName, pathOf, type Resource } from '../../operator/kube/object.ts';
-import { drainFinalizer } from '../../operator/labels.ts';
+import { drainFinalizer, skipDrainAnnotation } from '../../operator/labels.ts';
 import { systemClock } from '../../relay/clock.ts';
 import { type ApiWorld, namespaces, never, startWorld } from '../apiserver/api-world.ts';
 import { domainPolicy, mailRelay } from '../crds/objects.ts';
@@ -26,6 +27,12 @@ const definitions: Resource = {
   isNamespaced: false,
 };
 const deployments: Resource = { apiVersion: 'apps/v1', kind: 'Deployment', plural: 'deployments', isNamespaced: true };
+const statefulSets: Resource = {
+  apiVersion: 'apps/v1',
+  kind: 'StatefulSet',
+  plural: 'statefulsets',
+  isNamespaced: true,
+};
 const jobs: Resource = { apiVersion: 'batch/v1', kind: 'Job', plural: 'jobs', isNamespaced: true };
 const root = new URL('../..', import.meta.url).pathname;
 
@@ -77,6 +84,22 @@ async function createRelay(name: string): Promise<void> {
   await world.create(mailRelays, { ...relay, metadata: { ...relay.metadata, finalizers: [drainFinalizer] } });
 }
 
+/** A MailRelay gets its pods' workload, and is drained and gone when it is deleted: all by the rights of the chart. */
+async function serveRelay(name: string): Promise<void> {
+  await createRelay(name);
+  await waitUntil(`${name} to have its StatefulSet`, async () =>
+    isThere(statefulSets, { namespace: 'mail', name: `${name}-relay` }),
+  );
+  const relay = { namespace: 'mail', name };
+  await waitUntil(`${name} to have its status`, async () => {
+    const { status } = await world.get<KubeObject & { readonly status?: MailRelay['status'] }>(mailRelays, relay);
+    return status?.configurationRevision !== undefined;
+  });
+  await world.edit(mailRelays, relay, { metadata: { annotations: { [skipDrainAnnotation]: 'true' } } });
+  await world.remove(mailRelays, relay);
+  await waitUntil(`${name} to be gone`, async () => !(await isThere(mailRelays, relay)));
+}
+
 /** As the pods of the Deployment run: its flags, and its service account. */
 async function startDeployed(): Promise<OperatorProcess & AsyncDisposable> {
   interface Deployed extends KubeObject {
@@ -109,6 +132,7 @@ test('installed, the operator becomes ready and leads by the rights that the cha
   await using operator = await startDeployed();
   await operator.whenReady();
   await waitUntil('it to lead', async () => (await operator.metric('postroad_operator_leader')) === 1);
+  await serveRelay('everywhere');
   assert.deepEqual(await refusalsOfOperator(), []);
   hookEnvironment['OPERATOR_URL'] = operator.url;
   await helmTo('test', ['--timeout', '60s']);
@@ -130,6 +154,7 @@ test('upgraded with other values, confined, the operator is ready without a righ
   await using operator = await startDeployed();
   await operator.whenReady();
   await waitUntil('it to lead', async () => (await operator.metric('postroad_operator_leader')) === 1);
+  await serveRelay('confined');
   assert.deepEqual((await refusalsOfOperator()).slice(before), []);
   const account = await serviceAccountConnection(world, { namespace: releaseNamespace, name: fullname });
   const ask = async (namespace: string): Promise<boolean> => await mayReadSecrets(account.token, namespace);
