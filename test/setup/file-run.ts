@@ -4,8 +4,12 @@ import { rmSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cacheRoot } from '../apiserver/setup/programs.ts';
 import { groupMembers, signalGroup } from './process-group.ts';
 import type { ReportLine } from './reporter.ts';
+
+/** Half a second of each start of a process is compiling, and the tests start hundreds. */
+const compileCache = join(cacheRoot(), 'compiled');
 
 type TestLine = Extract<ReportLine, { type: 'test' }>;
 
@@ -48,7 +52,7 @@ export async function runTestFile({ root, file, limitMs }: FileRun): Promise<Fil
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...environment, TMPDIR: folder },
+    env: { ...environment, TMPDIR: folder, NODE_COMPILE_CACHE: compileCache },
   });
   running.set(child, folder);
   const output = tail(child);
