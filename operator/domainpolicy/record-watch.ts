@@ -81,10 +81,12 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
   }
 
   function waitMs(entry: Entry): number {
-    const { seen, misses } = entry;
+    const { seen, misses, isGuarded } = entry;
     const isFound = seen?.record.state === 'Published';
     const found = foundWaitMs(entry);
-    const base = isFound ? found : Math.min(longestWaitMs, firstWaitMs * 2 ** Math.max(0, misses - 1));
+    // Servers that are silent now may have lost it when they are back, and somebody signs by it all the time.
+    const longest = isGuarded && seen?.definite?.isThere === true ? guardMs : longestWaitMs;
+    const base = isFound ? found : Math.min(longest, firstWaitMs * 2 ** Math.max(0, misses - 1));
     return base * (1 + jitter * (2 * random() - 1));
   }
 
@@ -109,13 +111,20 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
     const isThere = record.state === 'Published';
     const before = entry.seen;
     const definite = record.state === 'Unknown' ? before?.definite : { isThere, timeMs: clock.now() };
-    // One that says the same as long ago lets a key sign that an old look did not.
-    const isRenewed = isThere && entry.isGuarded && clock.now() - (before?.definite?.timeMs ?? 0) >= freshLookMs;
-    const isNew = isRenewed || JSON.stringify(before?.record) !== JSON.stringify(record);
     entry.seen = { record, definite };
     entry.misses = isThere ? 0 : entry.misses + 1;
-    if (isNew && isLookedAt(entry.policyKey)) touchPolicy(entry.policyKey);
+    if (isNews(entry, before)) touchPolicy(entry.policyKey);
     return { requeueAfterMs: waitMs(entry) };
+  }
+
+  function isNews({ policyKey, seen, isGuarded }: Entry, before: Seen | undefined): boolean {
+    const [is, was] = [seen?.definite, before?.definite];
+    if (was?.isThere === true && is?.isThere === false) return true;
+    // One that says the same as long ago lets a key sign that an old look did not.
+    const isRenewed =
+      isGuarded && seen?.record.state === 'Published' && clock.now() - (was?.timeMs ?? 0) >= freshLookMs;
+    const isOther = JSON.stringify(before?.record) !== JSON.stringify(seen?.record);
+    return (isRenewed || isOther) && isLookedAt(policyKey);
   }
 
   function isLookedAt(policyKey: string): boolean {

@@ -18,14 +18,17 @@ interface SetUp {
   readonly looks: number[];
   readonly touched: string[];
   said: Said;
+  /** Names whose look does not end. */
+  readonly stuck: Set<string>;
 }
 
 function setUp(t: TestContext): SetUp {
   const clock = new FakeClock();
   const startMs = clock.now();
-  const world = { said: there, looks: [] as number[], touched: [] as string[] };
+  const world = { said: there, looks: [] as number[], touched: [] as string[], stuck: new Set<string>() };
   const lookups = {
-    authoritative: async () => {
+    authoritative: async (name: string, signal: AbortSignal) => {
+      if (world.stuck.has(name)) await clock.sleep(Number.MAX_SAFE_INTEGER, signal);
       world.looks.push((clock.now() - startMs) / 1000);
       return { servers: [{ host: 'ns1', said: world.said }], problem: undefined };
     },
@@ -99,6 +102,35 @@ test('silence changes nothing of what was definite, and an answer that comes lat
   await clock.advance(5 * minuteMs);
   assert.deepEqual(touched, ['shop/a']);
   assert.ok((watch.seen('shop/a', key)?.definite?.timeMs ?? 0) > (definite?.timeMs ?? 0));
+});
+
+test('servers that fell silent are asked each minute for a record by which somebody signs', async t => {
+  const world = setUp(t);
+  const { watch, clock, looks } = world;
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(0);
+  world.said = silent;
+  await clock.advance(10 * minuteMs);
+  assert.deepEqual(looks, [0, 60, 90, 150, 210, 270, 330, 390, 450, 510, 570]);
+});
+
+test('a record that is lost is told at once, also while another of the policy was never looked at', async t => {
+  const world = setUp(t);
+  const { watch, clock, touched } = world;
+  const other = { ...key, name: 'k._domainkey.b.example' };
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(0);
+  world.stuck.add(other.name);
+  watch.want(
+    'shop/a',
+    [key, other].map(record => ({ record, isGuarded: true })),
+    '1',
+  );
+  world.said = gone;
+  touched.length = 0;
+  await clock.advance(minuteMs);
+  assert.equal(watch.isLookedAt('shop/a'), false);
+  assert.deepEqual(touched, ['shop/a']);
 });
 
 test('what is asked for no more is looked at no more, and nothing of it is kept', async t => {
