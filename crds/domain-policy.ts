@@ -152,8 +152,14 @@ const dkimKey = object('One key.', {
   selector: string('Its selector.', { maxLength: 63 }),
   algorithm: algorithm('Its algorithm.'),
   state: oneOf(
-    'Pending: its record is awaited. Published: seen, and the pods are loading it. Active: it signs. Retiring: it no longer signs, and its record is still needed.',
+    'Pending: its record is awaited. Published: seen at one of its domains or more, and the pods are loading it. Active: it signs. Retiring: it no longer signs, and its record is still needed.',
     ['Pending', 'Published', 'Active', 'Retiring'],
+  ),
+  signsFor: optional(
+    list('Active: the domains whose mail it signs; `*.example.com` counts as example.com.', domainField('Domain.'), {
+      listType: 'atomic',
+      maxItems: 64,
+    }),
   ),
   createdTime: optional(timeField('When it was made.')),
 });

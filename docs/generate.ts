@@ -1,7 +1,7 @@
 /** Writes the pages of docs/reference that come from code, so that no page can name a metric or reason that is not there. */
 import { writeFile } from 'node:fs/promises';
 import { reasons } from '../operator/conditions.ts';
-import { rotationReasons } from '../operator/domainpolicy/rotation.ts';
+import { rotationReasons } from '../operator/domainpolicy/rotation-reasons.ts';
 import { renewalReasons } from '../operator/mailrelay/certificate-policy.ts';
 import { warnedReasons } from '../operator/mailrelay/reconcile.ts';
 import { operatorMetrics } from '../operator/metric-definitions.ts';

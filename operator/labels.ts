@@ -25,6 +25,9 @@ export const publishDnsLabel = 'postroad.dev/publish-dns';
 
 export const drainFinalizer = 'postroad.dev/drain';
 
+/** On a DomainPolicy, any text: a new one replaces the policy's DKIM keys now, and those of before are trusted no more. */
+export const rotateKeysAnnotation = 'postroad.dev/rotate-keys';
+
 /** On what is made for a DomainPolicy, and lives in the relay's namespace. */
 export const policyNamespaceLabel = 'postroad.dev/policy-namespace';
 export const policyNameLabel = 'postroad.dev/policy-name';

@@ -55,8 +55,11 @@ const dkimKey = z.strictObject({
   selector: z.string().min(1).max(63),
   algorithm: z.enum(['RSA2048', 'Ed25519']),
   privateKeyFile: file,
-  /** False: loaded, so that every pod has it before one uses it, and not yet signed with. */
-  signs: z.boolean().default(true),
+  /**
+   * Domains of the policy, without `*.`, whose mail it signs; left out: all of them. A key that is named for none is loaded, so that every
+   * pod has it before one uses it.
+   */
+  signsFor: z.array(domain).max(64).optional(),
 });
 
 const policy = z.strictObject({
@@ -71,7 +74,7 @@ const policy = z.strictObject({
     /** Where not empty, only these static users. */
     users: z.array(name).max(256).default([]),
   }),
-  /** Each message gets one signature per key that signs. */
+  /** Each message gets one signature per key that signs for its domain. */
   dkim: z.array(dkimKey).max(8).default([]),
   /** Outbound TLS for this policy's mail. */
   tls: z.enum(['Opportunistic', 'Required', 'Verified']).default('Opportunistic'),

@@ -15,8 +15,11 @@ export interface DkimKey {
 
 /** A key as a relay has it. */
 export interface LoadedKey extends DkimKey {
-  /** False: every pod loads it first, so that none signs before all can. */
-  readonly signs: boolean;
+  /**
+   * Base domains (base-domains.ts) whose mail it signs; left out: all of the policy. None: every pod loads it first, so that none signs before
+   * all can.
+   */
+  readonly signsFor?: readonly string[];
 }
 
 const generate = promisify(generateKeyPair);

@@ -3,6 +3,7 @@
 import type { DnsRecordStatus, DomainPolicy } from '../../crds/domain-policy.ts';
 import { prefixLengthOf } from '../../crds/network.ts';
 import type { Route } from '../../crds/route.ts';
+import { baseDomain } from './base-domains.ts';
 
 export interface DnsRecord {
   /** Owner name, without a final dot. */
@@ -27,11 +28,9 @@ export function desiredRecords({ policy, keys, hostname, route }: RecordInput): 
   const { spf, dmarc } = policy.spec.dns;
   const spfValue = spfRecord(spf, (policy.spec.route ?? route).type === 'SmartHost' ? undefined : hostname);
   const records = policy.spec.domains.flatMap(pattern => {
-    // A wildcard stands only at the left end of a name, so that keys and DMARC of `*.example.com` stand at example.com,
-    // which relaxed alignment (RFC 7489 s3.1) then covers.
-    const base = pattern.replace(/^\*\./, '');
+    const base = baseDomain(pattern);
     return [
-      ...keys.map(key => txt('DKIM', `${key.selector}._domainkey.${base}`, key.recordValue)),
+      ...keys.map(key => keyRecord(key, base)),
       txt('SPF', pattern, spfValue),
       txt('DMARC', `_dmarc.${base}`, dmarcRecord(dmarc)),
       // RFC 8460 s3, RFC 8461 s3.1: asked for below the very domain, and no name stands below a wildcard.
@@ -39,6 +38,11 @@ export function desiredRecords({ policy, keys, hostname, route }: RecordInput): 
     ];
   });
   return [...new Map(records.map(record => [`${record.name} ${record.purpose}`, record])).values()];
+}
+
+/** Of one key, at a base domain. */
+export function keyRecord({ selector, recordValue }: RecordInput['keys'][number], domain: string): DnsRecord {
+  return txt('DKIM', `${selector}._domainkey.${domain}`, recordValue);
 }
 
 function txt(purpose: DnsRecord['purpose'], name: string, value: string): DnsRecord {

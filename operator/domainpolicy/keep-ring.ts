@@ -7,6 +7,7 @@ import type { ControllerDeps } from '../controller.ts';
 import { Turns } from '../dns/bounds.ts';
 import { type KubeObject, keyOf, nameOf as nameIn } from '../kube/object.ts';
 import { nameOf } from './attach.ts';
+import { baseDomains } from './base-domains.ts';
 import { type DkimAlgorithm, dkimKeyOf, mintDkimKey } from './dkim-key.ts';
 import {
   isLoadedAlike,
@@ -18,15 +19,11 @@ import {
   ringSecretKey,
   ringSecretName,
 } from './key-ring.ts';
+import { listed } from './listed.ts';
 import { inheritedRing, ringsOf } from './observe.ts';
-import {
-  freshKey,
-  type KeySight,
-  type RotationEvent,
-  type RotationInput,
-  rotate,
-  rotationReasons,
-} from './rotation.ts';
+import { rotateRequestOf } from './rotate-request.ts';
+import { freshKey, type KeySight, type RotationInput, rotate } from './rotation.ts';
+import { type RotationEvent, rotationReasons } from './rotation-reasons.ts';
 
 export interface RingStep {
   readonly ring: KeyRing;
@@ -89,9 +86,9 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     return there === undefined || isRing(there, relay) ? there : 'Taken';
   }
 
-  async function mint(algorithm: DkimAlgorithm): Promise<RingKey> {
+  async function mint(algorithm: DkimAlgorithm, policy: DomainPolicy): Promise<RingKey> {
     const pem = await turns.run(() => mintDkimKey(algorithm));
-    return freshKey(dkimKeyOf(pem), clock.now());
+    return freshKey(dkimKeyOf(pem), { ...wishOf(policy), nowMs: clock.now() });
   }
 
   async function store(question: RingQuestion, { live, before, ring }: RingChange): Promise<void> {
@@ -125,7 +122,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
   function tell(policy: DomainPolicy, happened: readonly RotationEvent[]): void {
     for (const [reason, steps] of Map.groupBy(happened, event => event.reason)) {
       const type = reason === 'KeyRecordLost' ? 'Warning' : 'Normal';
-      const keys = steps.map(({ selector, algorithm }) => `${selector} (${algorithm})`).join(', ');
+      const keys = steps.map(stepText).join(', ');
       events.record(policy, { type, reason, action: 'Rotate', note: `${keys}: ${rotationReasons[reason]}` });
     }
   }
@@ -139,12 +136,15 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
       if (live === 'Taken') return { ring: [], againMs: takenForMs };
       const before = live === undefined ? inheritedRing(cluster, question.policy, clock.now()) : ringOf(live);
       const rotation = rotate(rotationOf(question, before, clock.now()));
-      const minted = await Promise.all(rotation.mint.map(mint));
+      const minted = await Promise.all(rotation.mint.map(algorithm => mint(algorithm, question.policy)));
       // In the order in which the next pass will have them: another one would be written once more.
       const ring = [...rotation.ring, ...minted].sort((one, other) => one.createdMs - other.createdMs);
       await keep(question, { live, before, ring });
       // The first keys are part of making a policy, which its status tells; an event is a write as well.
-      const births = minted.map(({ selector, algorithm }) => ({ reason: 'KeyMinted' as const, selector, algorithm }));
+      const births = minted.map(({ selector, algorithm }) => ({
+        ...{ reason: 'KeyMinted' as const, selector, algorithm },
+        domains: [],
+      }));
       tell(question.policy, before.length === 0 ? [] : [...rotation.events, ...births]);
       return { ring, againMs: minted.length > 0 ? 0 : rotation.againMs };
     },
@@ -167,6 +167,7 @@ function rotationOf({ relay, policy, sight }: RingQuestion, ring: KeyRing, nowMs
   const bySelector = new Map(ring.map(key => [key.selector, key]));
   return {
     ring,
+    ...wishOf(policy),
     algorithms: type === 'Managed' ? algorithms : [],
     rotationPeriodMs: rotationPeriodDays * dayMs,
     overlapMs: overlapDays * dayMs,
@@ -180,7 +181,16 @@ function rotationOf({ relay, policy, sight }: RingQuestion, ring: KeyRing, nowMs
   };
 }
 
-const notLookedAt: KeySight = { record: 'Unknown', loaded: false, signing: undefined };
+/** What a key is made for. */
+function wishOf(policy: DomainPolicy): Pick<RotationInput, 'domains' | 'request'> {
+  return { domains: baseDomains(policy), request: rotateRequestOf(policy) };
+}
+
+function stepText({ selector, algorithm, domains }: RotationEvent): string {
+  return `${selector} (${algorithm})${domains.length === 0 ? '' : ` at ${listed(domains)}`}`;
+}
+
+const notLookedAt: KeySight = { record: () => 'Unknown', loaded: false, signing: undefined };
 
 function isDifferent(before: KeyRing, after: KeyRing): boolean {
   const kept = (ring: KeyRing): string => JSON.stringify(ring.map(({ privateKeyPem: _, ...key }) => key));

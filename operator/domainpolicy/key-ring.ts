@@ -14,8 +14,23 @@ import { type DkimKey, dkimKeyOf, type LoadedKey } from './dkim-key.ts';
 
 export type KeyState = DkimKeyStatus['state'];
 
+/** How far a key got at one base domain of its policy (base-domains.ts). */
+export interface KeyPlace {
+  readonly domain: string;
+  /** Awaited: its record was not there at the last definite look, or at none yet. Seen: it was. Signs: it was, and mail of the domain is signed. */
+  readonly state: 'Awaited' | 'Seen' | 'Signs';
+  /** Since when its record is asked for there. */
+  readonly askedMs: number;
+}
+
 export interface RingKey extends DkimKey {
+  /** Retiring, or how far it got anywhere. */
   readonly state: KeyState;
+  readonly places: readonly KeyPlace[];
+  /** What the owner's wish for new keys was when it was made (rotate-request.ts); undefined: none. */
+  readonly request: string | undefined;
+  /** Not to be trusted: it may sign where it does until its successor can, and never begins to. */
+  readonly isRevoked: boolean;
   readonly createdMs: number;
   /** When it signed for the first time; its age counts from there. */
   readonly signedMs: number | undefined;
@@ -33,9 +48,18 @@ interface KeptKey {
   readonly algorithm: DkimKey['algorithm'];
   readonly recordValue: string;
   readonly state: KeyState;
+  readonly domains?: readonly KeptPlace[];
+  readonly request?: string;
+  readonly revoked?: boolean;
   readonly createdTime: string;
   readonly signedTime?: string;
   readonly leftTime?: string;
+}
+
+interface KeptPlace {
+  readonly domain: string;
+  readonly state: KeyPlace['state'];
+  readonly askedTime: string;
 }
 
 /** Long enough that nobody finds a name for a policy of his that leads to the keys of another's. */
@@ -66,9 +90,13 @@ export function ringSecret(relay: MailRelay, policy: DomainPolicy, ring: KeyRing
   };
 }
 
-function keptKey({ selector, algorithm, recordValue, state, createdMs, signedMs, leftMs }: RingKey): KeptKey {
+function keptKey({ selector, algorithm, recordValue, state, ...key }: RingKey): KeptKey {
+  const { places, request, isRevoked, createdMs, signedMs, leftMs } = key;
   return {
     ...{ selector, algorithm, recordValue, state, createdTime: timeOf(createdMs) },
+    domains: places.map(({ domain, state: at, askedMs }) => ({ domain, state: at, askedTime: timeOf(askedMs) })),
+    ...(request !== undefined && { request }),
+    ...(isRevoked && { revoked: true }),
     ...(signedMs !== undefined && { signedTime: timeOf(signedMs) }),
     ...(leftMs !== undefined && { leftTime: timeOf(leftMs) }),
   };
@@ -100,6 +128,9 @@ function parse(secret: KubeObject): KeyRing {
       recordValue: key.recordValue,
       privateKeyPem: text(data[`${key.selector}.pem`]),
       state: key.state,
+      places: (key.domains ?? []).map(({ askedTime, ...place }) => ({ ...place, askedMs: Date.parse(askedTime) })),
+      request: key.request,
+      isRevoked: key.revoked === true,
       createdMs: Date.parse(key.createdTime),
       signedMs: key.signedTime === undefined ? undefined : Date.parse(key.signedTime),
       leftMs: key.leftTime === undefined ? undefined : Date.parse(key.leftTime),
@@ -152,22 +183,43 @@ function isWhole({ selector, algorithm, privateKeyPem, recordValue, createdMs, s
   }
 }
 
+/** Of a relay's configuration. */
+const mostLoaded = 8;
+
 /**
  * Those that the pods load: one that is loaded everywhere may sign. One that was replaced stays, so that mail is not unsigned for a while
- * when its successor loses its record and it signs again.
+ * when its successor loses its record and it signs again; but not one that was revoked.
  */
-export function loadedKeys(ring: KeyRing): LoadedKey[] {
-  return ring
-    .filter(({ state }) => state !== 'Pending')
-    .map(({ selector, algorithm, privateKeyPem, recordValue, state }) => ({
+function loadedOf(ring: KeyRing): RingKey[] {
+  const living = ring.filter(({ state }) => state === 'Published' || state === 'Active');
+  const retiring = ring.filter(({ state, isRevoked }) => state === 'Retiring' && !isRevoked);
+  const used = new Set([...living, ...retiring.reverse()].slice(0, mostLoaded));
+  return ring.filter(key => used.has(key));
+}
+
+export function loadedKeys(ring: KeyRing, domains: readonly string[]): LoadedKey[] {
+  return loadedOf(ring).map(({ selector, algorithm, privateKeyPem, recordValue, places }) => {
+    const signsFor = domains.filter(domain => stateAt({ places }, domain) === 'Signs');
+    return {
       ...{ selector, algorithm, privateKeyPem, recordValue },
-      signs: state === 'Active',
-    }));
+      ...(signsFor.length < domains.length && { signsFor }),
+    };
+  });
+}
+
+export function stateAt({ places }: Pick<RingKey, 'places'>, domain: string): KeyPlace['state'] {
+  return places.find(place => place.domain === domain)?.state ?? 'Awaited';
+}
+
+export function domainsIn({ places }: Pick<RingKey, 'places'>, state: KeyPlace['state']): string[] {
+  return places.filter(place => place.state === state).map(({ domain }) => domain);
 }
 
 /** Whether the pods load the same of both, and sign with the same. */
 export function isLoadedAlike(one: KeyRing, other: KeyRing): boolean {
-  return JSON.stringify(loadedKeys(one)) === JSON.stringify(loadedKeys(other));
+  const used = (ring: KeyRing): string =>
+    JSON.stringify(loadedOf(ring).map(key => [key.selector, key.privateKeyPem, domainsIn(key, 'Signs')]));
+  return used(one) === used(other);
 }
 
 function text(base64Text: string | undefined): string {

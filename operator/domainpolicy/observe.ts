@@ -8,6 +8,7 @@ import type { Verdict } from '../conditions.ts';
 import { policyNeeds, type SecretData, type SecretProblem, secretProblem } from '../credentials.ts';
 import type { KubeObject } from '../kube/object.ts';
 import { admitPolicies, nameOf } from './attach.ts';
+import { baseDomains } from './base-domains.ts';
 import { dkimKeyOf, type LoadedKey } from './dkim-key.ts';
 import { isRing, type KeyRing, loadedKeys, ringOf, ringSecretKey, toldKeys } from './key-ring.ts';
 import type { PolicyState } from './state.ts';
@@ -82,7 +83,7 @@ async function referredSecrets(policy: DomainPolicy, cluster: Cluster, signal: A
 /** Given keys sign at once: who gives them says that their records are there. */
 function keysOf(policy: DomainPolicy, secrets: ReferredSecrets['secrets'], ring: KeyRing): LoadedKey[] {
   const { type, secretRef } = policy.spec.dkim;
-  if (type !== 'SecretRef') return loadedKeys(ring);
+  if (type !== 'SecretRef') return loadedKeys(ring, baseDomains(policy));
   const given = secrets.get(`${policy.metadata.namespace}/${secretRef?.name ?? ''}`) ?? new Map<string, Buffer>();
-  return [...given].map(([selector, pem]) => ({ ...dkimKeyOf(pem, selector), signs: true }));
+  return [...given].map(([selector, pem]) => dkimKeyOf(pem, selector));
 }

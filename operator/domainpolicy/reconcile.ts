@@ -2,21 +2,23 @@
  * One pass over a policy: who takes it, its keys, its records for external-dns, its status. It waits for the API server alone: what DNS
  * says is looked up beside it, and brings the policy back here when it changes.
  */
-import type { DkimKeyStatus, DomainPolicy } from '../../crds/domain-policy.ts';
+import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { domainPolicies } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
 import type { Requeue } from '../kube/workqueue.ts';
 import type { Admissions } from './admissions.ts';
 import { nameOf, relayNameOf } from './attach.ts';
+import { baseDomains } from './base-domains.ts';
+import { type KeyStanding, standingOf } from './dkim-status.ts';
 import { type DnsRecord, desiredRecords } from './dns-record.ts';
 import type { RingKeeper } from './keep-ring.ts';
 import { type RingKey, ringSecretKey } from './key-ring.ts';
+import { isAskedFor, type SightInput, sightOf } from './key-sight.ts';
 import { policyStateOf } from './observe.ts';
 import { publishRecords } from './publish.ts';
 import { type CheckedRecord, checkRecord } from './record-check.ts';
-import { freshLookMs, type RecordWatch, type Seen } from './record-watch.ts';
-import type { KeySight } from './rotation.ts';
+import type { RecordWatch } from './record-watch.ts';
 import type { PolicyState } from './state.ts';
 import { domainPolicyStatus, firstPolicyStatus, type Programme, type PublishProblem } from './status.ts';
 
@@ -66,19 +68,21 @@ async function pass(policy: DomainPolicy, parts: Parts, signal: AbortSignal): Pr
 async function passAttached(attached: Attached, parts: Parts, signal: AbortSignal): Promise<Requeue | undefined> {
   const { relay, policy } = attached;
   const isPaused = relay.spec.reconciliation === 'Paused';
-  const question = { relay, policy, signal, sight: (key: RingKey) => sightOf(key, attached, parts) };
+  const seen = sightInputOf(attached, parts);
+  const question = { relay, policy, signal, sight: (key: RingKey) => sightOf(key, seen) };
   const { ring, againMs } = isPaused
     ? { ring: parts.rings.ring(relay, policy), againMs: undefined }
     : await parts.rings.step(question);
   const given = policy.spec.dkim.type === 'SecretRef' ? attached.keys : [];
-  const wanted = recordsOf(attached, [...ring, ...given]);
+  const domains = baseDomains(policy);
+  const wanted = recordsOf(attached, [...ring, ...given]).filter(record => isAskedFor(record, ring, domains));
   look(attached, { wanted, ring }, parts);
   const records = wanted.map(record => checked(record, nameOf(policy), parts));
   const publishProblem = isPaused ? undefined : await publishRecords(policy, records, parts.deps, signal);
   if (!isPaused) {
     await parts.rings.sweep(nameOf(policy), ringSecretKey(relay, policy), signal);
   }
-  const keys = [...ring.map(keyStatus), ...given.map(givenStatus)].sort((one, other) =>
+  const keys = [...ring.map(standingOf), ...given.map(key => givenKey(key, domains))].sort((one, other) =>
     one.selector < other.selector ? -1 : 1,
   );
   const programme = programmeOf(attached, parts);
@@ -86,12 +90,8 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   return againMs === undefined ? undefined : { requeueAfterMs: againMs };
 }
 
-function keyStatus({ selector, algorithm, state, createdMs }: RingKey): DkimKeyStatus {
-  return { selector, algorithm, state, createdTime: new Date(createdMs).toISOString() };
-}
-
-function givenStatus({ selector, algorithm }: PolicyState['keys'][number]): DkimKeyStatus {
-  return { selector, algorithm, state: 'Active' };
+function givenKey({ selector, algorithm }: PolicyState['keys'][number], domains: readonly string[]): KeyStanding {
+  return { selector, algorithm, state: 'Active', signsFor: [...domains] };
 }
 
 function recordsOf(
@@ -131,29 +131,12 @@ function checked(record: DnsRecord, policyKey: string, { watch }: Parts): Checke
   return watch.seen(policyKey, record)?.record ?? checkRecord(record, undefined);
 }
 
-function sightOf(key: RingKey, attached: Attached, parts: Parts): KeySight {
-  const { relay, policy } = attached;
-  const { deps, watch } = parts;
-  const sights = recordsOf(attached, [key])
-    .filter(({ purpose }) => purpose === 'DKIM')
-    .map(record => watch.seen(nameOf(policy), record));
-  const state = deps.states.get(nameOf(relay));
-  const rendered = state?.rendered.get(nameOf(policy));
-  const running = state?.running?.get(nameOf(policy));
-  const isIn = (selectors: readonly string[] | undefined): boolean => selectors?.includes(key.selector) === true;
+function sightInputOf({ relay, policy }: Attached, { deps, watch }: Parts): SightInput {
+  const policyKey = nameOf(policy);
   return {
-    record: everywhere(sights, deps.clock.now()),
-    loaded: isIn(running?.loaded) && isIn(rendered?.loaded),
-    signing: state?.running === undefined ? undefined : isIn(running?.signing) || isIn(rendered?.signing),
+    ...{ policyKey, seen: record => watch.seen(policyKey, record) },
+    ...{ relayState: deps.states.get(nameOf(relay)), nowMs: deps.clock.now() },
   };
-}
-
-function everywhere(sights: readonly (Seen | undefined)[], nowMs: number): KeySight['record'] {
-  if (sights.some(seen => seen?.definite?.isThere === false)) return 'No';
-  const isSeen = sights.every(
-    seen => seen?.record.state === 'Published' && nowMs - (seen.definite?.timeMs ?? 0) < freshLookMs,
-  );
-  return sights.length > 0 && isSeen ? 'Yes' : 'Unknown';
 }
 
 function isNewGeneration({ status, metadata: { generation } }: DomainPolicy): boolean {
@@ -171,7 +154,7 @@ function programmeOf({ relay, policy }: Attached, { deps }: Parts): Programme {
 
 interface Outcome {
   readonly state: PolicyState;
-  readonly keys: readonly DkimKeyStatus[];
+  readonly keys: readonly KeyStanding[];
   readonly records: readonly CheckedRecord[];
   readonly programme: Programme;
   readonly publishProblem: PublishProblem | undefined;

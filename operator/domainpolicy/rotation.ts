@@ -1,46 +1,33 @@
 /**
- * How keys follow each other: a pure function of what is kept, what is seen and the time. Each algorithm for itself:
+ * How keys follow each other: a pure function of what is kept, what is seen and the time. Each algorithm for itself, and within it each
+ * domain of the policy for itself:
  *
- *              seen at every server           loaded by every pod, and due       its successor signs
- *   (minted) Pending ─────────► Published ─────────────────────► Active ──────────────────► Retiring ─────► gone
- *              ▲                    │ record gone                  │ record gone              │   last message it signed
- *              └────────────────────┴──────────────────────────────┘                         │   can have arrived
- *                                   ▲      none signs, and its record is still seen           │
- *                                   └─────────────────────────────────────────────────────────┘
+ *              seen at every server           loaded by every pod, and due       its successor signs there
+ *     (minted) Awaited ─────────► Seen ─────────────────────► Signs ──────────────────► Seen
+ *                ▲                  │ record gone               │ record gone
+ *                └──────────────────┴───────────────────────────┘
  *
- * A key signs only when its record was there at the last definite look and every pod has it. A look without an answer changes nothing: it
- * neither lets a key sign nor stops one. A rotation is over when the old key is gone; the next one does not begin before.
+ * The key itself is Active where it signs for any domain, else Published where it is seen at any, else Pending. Once its successor signs
+ * wherever it did, it is Retiring: of use no more, until the last message that it signed can have arrived. It returns for a domain for which
+ * no other can sign, as long as its record is there.
+ *
+ * A key signs for a domain only when its record was there at the last definite look and every pod has it. A look without an answer changes
+ * nothing: it neither lets a key sign nor stops one. A rotation is over when the old key is gone; the next one does not begin before, unless
+ * the owner asks for new keys: those that are there are then revoked, which sign where they do until a successor can, and nowhere else.
  */
-import type { DkimAlgorithm } from './dkim-key.ts';
-import type { KeyRing, RingKey } from './key-ring.ts';
+import type { DkimAlgorithm, DkimKey } from './dkim-key.ts';
+import { domainsIn, type KeyRing, type RingKey, stateAt } from './key-ring.ts';
+import { RingMoves, stateOf } from './ring-moves.ts';
+import type { RotationEvent } from './rotation-reasons.ts';
 
 const dayMs = 86_400_000;
 /** Beyond the life of a message in our queue: the next hop's queue and a receiver's own time. */
 export const arrivalMarginMs = dayMs;
 
-/** Reason -> what it means; they end up in events unchanged. */
-export const rotationReasons = {
-  KeyMinted: 'A DKIM key was made, and its record is awaited.',
-  KeyPublished: 'The record of a DKIM key is there, and the pods load the key.',
-  KeyActivated: 'Every pod has loaded a DKIM key whose record is there: it signs from now on.',
-  KeyRetired: 'A DKIM key signs no more; its record is needed until the last message it signed can have arrived.',
-  KeyReturned: 'A DKIM key that was replaced is used again: its record is there, and that of its successor is not.',
-  KeyRemoved: 'No message signed with a DKIM key can still arrive: its record may go.',
-  KeyRecordLost:
-    'The record of a DKIM key is gone or different at a server of its domain: the key does not sign until it is back.',
-} as const;
-export type RotationReason = keyof typeof rotationReasons;
-
-export interface RotationEvent {
-  readonly reason: RotationReason;
-  readonly selector: string;
-  readonly algorithm: DkimAlgorithm;
-}
-
 /** What is seen of one key. */
 export interface KeySight {
-  /** Of its record at all servers of all domains. Yes is recent; No may be of any age: it holds until a definite look says otherwise. */
-  readonly record: 'Yes' | 'No' | 'Unknown';
+  /** Of its record at all servers of a domain. Yes is recent; No may be of any age: it holds until a definite look says otherwise. */
+  readonly record: (domain: string) => 'Yes' | 'No' | 'Unknown';
   /** Every ready pod has it. */
   readonly loaded: boolean;
   /** Some pod signs with it, or is about to; undefined: not known. */
@@ -49,8 +36,12 @@ export interface KeySight {
 
 export interface RotationInput {
   readonly ring: KeyRing;
+  /** Base domains of the policy (base-domains.ts). */
+  readonly domains: readonly string[];
   /** Asked for; empty: no managed keys are. */
   readonly algorithms: readonly DkimAlgorithm[];
+  /** The owner's wish for new keys (rotate-request.ts): keys of another one are revoked. undefined: none. */
+  readonly request: string | undefined;
   /** 0: never. */
   readonly rotationPeriodMs: number;
   readonly overlapMs: number;
@@ -84,10 +75,12 @@ export function rotate(input: RotationInput): Rotation {
 }
 
 export function freshKey(
-  key: Pick<RingKey, 'selector' | 'algorithm' | 'privateKeyPem' | 'recordValue'>,
-  nowMs: number,
+  key: DkimKey,
+  { domains, request, nowMs }: Pick<RotationInput, 'domains' | 'request' | 'nowMs'>,
 ): RingKey {
-  return { ...key, state: 'Pending', createdMs: nowMs, signedMs: undefined, leftMs: undefined };
+  const places = domains.map(domain => ({ domain, state: 'Awaited' as const, askedMs: nowMs }));
+  const times = { createdMs: nowMs, signedMs: undefined, leftMs: undefined };
+  return { ...key, state: 'Pending', places, request, isRevoked: false, ...times };
 }
 
 interface Turn extends Omit<Rotation, 'againMs'> {
@@ -95,117 +88,167 @@ interface Turn extends Omit<Rotation, 'againMs'> {
   readonly againMs: readonly number[];
 }
 
-interface Moves {
-  keys: readonly RingKey[];
-  readonly events: RotationEvent[];
-}
-
 /** Steps in an order in which each may rely on those before it; each is taken at most once a pass. */
 function turnOf(algorithm: DkimAlgorithm, input: RotationInput): Turn {
-  const moves: Moves = { keys: input.ring.filter(key => key.algorithm === algorithm), events: [] };
+  const keys = input.ring.filter(key => key.algorithm === algorithm);
+  const moves = new RingMoves(keys.map(key => inDomains(key, input)));
   const isWanted = input.algorithms.includes(algorithm);
+  revoke(moves, input);
   loseRecords(moves, input);
   if (isWanted) {
-    publish(moves, input);
-    bringBack(moves, input);
-    activate(moves, input);
+    findRecords(moves, input);
+    for (const domain of input.domains) bringBack(moves, domain, input);
+    for (const domain of input.domains) activate(moves, domain, input);
+    retireSpent(moves, input);
   } else leave(moves, input);
   remove(moves, input);
-  const mint = isWanted && needsKey(moves.keys, input) ? [algorithm] : [];
-  return { ring: moves.keys, events: moves.events, mint, againMs: timesOf(moves.keys, input) };
+  const mint = isWanted && needsKey(moves, input) ? [algorithm] : [];
+  return { ring: moves.keys, events: tidy(moves.events), mint, againMs: timesOf(moves.keys, input) };
 }
 
-function move(moves: Moves, key: RingKey, next: Partial<RingKey>, reason: RotationReason): void {
-  moves.keys = moves.keys.map(one => (one === key ? { ...key, ...next } : one));
-  moves.events.push({ reason, selector: key.selector, algorithm: key.algorithm });
-}
-
-function inState(keys: readonly RingKey[], ...states: readonly RingKey['state'][]): RingKey[] {
-  return keys.filter(({ state }) => states.includes(state));
+/** A domain that is new waits for its record; one that the policy has no more is forgotten. */
+function inDomains(key: RingKey, { domains, nowMs }: RotationInput): RingKey {
+  const known = new Map(key.places.map(place => [place.domain, place]));
+  const places = domains.map(domain => known.get(domain) ?? { domain, state: 'Awaited' as const, askedMs: nowMs });
+  return { ...key, places, state: key.state === 'Retiring' ? 'Retiring' : stateOf(places) };
 }
 
 /** With checks off nobody looks, so that nothing is ever seen to be lost. */
-function isLost({ selector }: RingKey, { checks, sight }: RotationInput): boolean {
-  return checks === 'Enabled' && sight(selector).record === 'No';
+function isLost({ selector }: RingKey, domain: string, { checks, sight }: RotationInput): boolean {
+  return checks === 'Enabled' && sight(selector).record(domain) === 'No';
 }
 
-function isThere({ selector, createdMs }: RingKey, { checks, sight, overlapMs, nowMs }: RotationInput): boolean {
-  return checks === 'Enabled' ? sight(selector).record === 'Yes' : nowMs >= createdMs + overlapMs;
+function isThere({ selector, places }: RingKey, domain: string, input: RotationInput): boolean {
+  if (input.checks === 'Enabled') return input.sight(selector).record(domain) === 'Yes';
+  const place = places.find(one => one.domain === domain);
+  return place !== undefined && input.nowMs >= place.askedMs + input.overlapMs;
 }
 
-function loseRecords(moves: Moves, input: RotationInput): void {
-  for (const key of inState(moves.keys, 'Published', 'Active'))
-    if (isLost(key, input)) move(moves, key, { state: 'Pending' }, 'KeyRecordLost');
+function revoke(moves: RingMoves, { request }: RotationInput): void {
+  if (request === undefined) return;
+  for (const key of moves.keys)
+    if (!key.isRevoked && key.request !== request) {
+      moves.change(key, { isRevoked: true });
+      moves.tell('KeyRevoked', key);
+    }
 }
 
-function publish(moves: Moves, input: RotationInput): void {
-  for (const key of inState(moves.keys, 'Pending'))
-    if (isThere(key, input)) move(moves, key, { state: 'Published' }, 'KeyPublished');
+/** The owner of a revoked one may well have taken its record away. */
+function loseRecords(moves: RingMoves, input: RotationInput): void {
+  for (const key of moves.keys) {
+    const lost = key.places.flatMap(({ domain, state }) =>
+      state !== 'Awaited' && isLost(key, domain, input) ? [domain] : [],
+    );
+    if (lost.length === 0) continue;
+    moves.place(key, 'Awaited', lost);
+    if (key.state !== 'Retiring' && !key.isRevoked) moves.tell('KeyRecordLost', key, lost);
+  }
+}
+
+function findRecords(moves: RingMoves, input: RotationInput): void {
+  for (const key of moves.living.filter(({ isRevoked }) => !isRevoked)) {
+    const found = domainsIn(key, 'Awaited').filter(domain => isThere(key, domain, input));
+    if (found.length === 0) continue;
+    moves.place(key, 'Seen', found);
+    moves.tell('KeyPublished', key, found);
+  }
 }
 
 /** Unsigned mail is worse than an old key, but an old key is not worth a second that signs. */
-function bringBack(moves: Moves, input: RotationInput): void {
-  if (inState(moves.keys, 'Active', 'Published').length > 0) return;
-  const old = inState(moves.keys, 'Retiring').findLast(key => isThere(key, input));
-  if (old !== undefined) move(moves, old, { state: 'Published', leftMs: undefined }, 'KeyReturned');
+function bringBack(moves: RingMoves, domain: string, input: RotationInput): void {
+  if (moves.living.some(key => !isAway(key, domain, input))) return;
+  const old = moves.retiring.findLast(key => !key.isRevoked && isThere(key, domain, input));
+  if (old === undefined) return;
+  const there = input.domains.filter(one => isThere(old, one, input));
+  moves.place(moves.change(old, { state: 'Pending', leftMs: undefined }), 'Seen', there);
+  moves.tell('KeyReturned', old, [domain]);
 }
 
-function activate(moves: Moves, input: RotationInput): void {
-  const next = inState(moves.keys, 'Published').at(-1);
-  if (next === undefined || !isThere(next, input) || !input.sight(next.selector).loaded) return;
-  const [signing] = inState(moves.keys, 'Active');
-  if (signing !== undefined && (next.createdMs < signing.createdMs || input.nowMs < dueMs(signing, input))) return;
-  move(moves, next, { state: 'Active', signedMs: next.signedMs ?? input.nowMs, leftMs: undefined }, 'KeyActivated');
-  for (const old of moves.keys)
-    if (old.selector !== next.selector && (old.state === 'Active' || isSpent(old, next))) retire(moves, old);
+/** One of which no look has said anything yet may be there: its look is under way. */
+function isAway(key: RingKey, domain: string, input: RotationInput): boolean {
+  const state = stateAt(key, domain);
+  if (state === 'Signs' || (state === 'Seen' && !key.isRevoked)) return false;
+  return key.isRevoked || input.checks === 'Disabled' || isLost(key, domain, input);
 }
 
-/** Older than the one that signs now, and of no more use. */
-function isSpent({ state, createdMs }: RingKey, signing: RingKey): boolean {
-  return (state === 'Pending' || state === 'Published') && createdMs < signing.createdMs;
+function activate(moves: RingMoves, domain: string, input: RotationInput): void {
+  const { living } = moves;
+  const next = living.findLast(key => mayBegin(key, domain, input));
+  const signing = living.find(key => stateAt(key, domain) === 'Signs');
+  if (next === undefined) return;
+  if (signing !== undefined) {
+    if (living.indexOf(next) < living.indexOf(signing) || input.nowMs < dueMs(signing, input)) return;
+    moves.place(signing, 'Seen', [domain]);
+  }
+  moves.place(moves.change(next, { signedMs: next.signedMs ?? input.nowMs }), 'Signs', [domain]);
+  moves.tell('KeyActivated', next, [domain]);
 }
 
-/** A key that has never signed is asked for by nobody. */
-function retire(moves: Moves, key: RingKey): void {
-  if (key.signedMs !== undefined) move(moves, key, { state: 'Retiring', leftMs: undefined }, 'KeyRetired');
-  else moves.keys = moves.keys.filter(one => one !== key);
+function mayBegin(key: RingKey, domain: string, input: RotationInput): boolean {
+  if (key.isRevoked || stateAt(key, domain) !== 'Seen') return false;
+  return isThere(key, domain, input) && input.sight(key.selector).loaded;
 }
 
-/** An algorithm that is asked for no more signs until one that is asked for does. */
-function leave(moves: Moves, input: RotationInput): void {
-  const replaced =
-    input.algorithms.length === 0 ||
-    input.ring.some(key => key.state === 'Active' && input.algorithms.includes(key.algorithm) && !isLost(key, input));
-  for (const key of inState(moves.keys, 'Pending', 'Published', 'Active'))
-    if (replaced || key.state !== 'Active') retire(moves, key);
+/** Those that sign nothing, while a newer one signs and nothing is left for them to do. */
+function retireSpent(moves: RingMoves, { domains }: RotationInput): void {
+  for (const key of moves.living) {
+    if (key.state === 'Active') continue;
+    const newer = moves.living.slice(moves.living.findIndex(({ selector }) => selector === key.selector) + 1);
+    const isOfUse = domains.some(
+      domain => stateAt(key, domain) === 'Seen' && !newer.some(one => stateAt(one, domain) === 'Signs'),
+    );
+    if (key.isRevoked || (!isOfUse && newer.some(({ state }) => state === 'Active'))) moves.retire(key);
+  }
 }
 
-function remove(moves: Moves, input: RotationInput): void {
-  for (const key of inState(moves.keys, 'Retiring')) {
+/** An algorithm that is asked for no more signs for a domain until one that is asked for does. */
+function leave(moves: RingMoves, input: RotationInput): void {
+  const { algorithms, ring } = input;
+  const isReplaced = (domain: string): boolean =>
+    algorithms.length === 0 ||
+    ring.some(
+      key => algorithms.includes(key.algorithm) && stateAt(key, domain) === 'Signs' && !isLost(key, domain, input),
+    );
+  for (const key of moves.living) {
+    const left = moves.place(key, 'Seen', domainsIn(key, 'Signs').filter(isReplaced));
+    if (left.state !== 'Active') moves.retire(left);
+  }
+}
+
+function remove(moves: RingMoves, input: RotationInput): void {
+  for (const key of moves.retiring) {
     const { signing } = input.sight(key.selector);
-    if (signing === true && key.leftMs !== undefined)
-      moves.keys = moves.keys.map(one => (one === key ? { ...key, leftMs: undefined } : one));
-    else if (signing === false && key.leftMs === undefined)
-      moves.keys = moves.keys.map(one => (one === key ? { ...key, leftMs: input.nowMs } : one));
+    if (signing === true && key.leftMs !== undefined) moves.change(key, { leftMs: undefined });
+    else if (signing === false && key.isRevoked) {
+      moves.drop(key);
+      moves.tell('KeyWithdrawn', key);
+    } else if (signing === false && key.leftMs === undefined) moves.change(key, { leftMs: input.nowMs });
     else if (key.leftMs !== undefined && input.nowMs >= goneMs(key.leftMs, input)) {
-      moves.keys = moves.keys.filter(one => one !== key);
-      moves.events.push({ reason: 'KeyRemoved', selector: key.selector, algorithm: key.algorithm });
+      moves.drop(key);
+      moves.tell('KeyRemoved', key);
     }
   }
 }
 
+/** One event for all domains of a step. */
+function tidy(events: readonly RotationEvent[]): RotationEvent[] {
+  const groups = Map.groupBy(events, ({ reason, selector }) => `${reason} ${selector}`);
+  return [...groups.values()].flatMap(([first, ...more]) =>
+    first === undefined ? [] : [{ ...first, domains: [first, ...more].flatMap(({ domains }) => domains) }],
+  );
+}
+
 /** Nothing that could sign is there, or the time of the one that signs is nearly over and nothing else is under way. */
-function needsKey(keys: readonly RingKey[], input: RotationInput): boolean {
-  const living = inState(keys, 'Pending', 'Published', 'Active');
-  const [only] = living;
+function needsKey({ keys, living }: RingMoves, input: RotationInput): boolean {
+  const [only] = living.filter(({ isRevoked }) => !isRevoked);
   if (only === undefined) return true;
   if (keys.length > 1 || only.state !== 'Active' || input.rotationPeriodMs === 0) return false;
   return input.nowMs >= successorMs(only, input);
 }
 
 /** When the one that signs makes way; with rotation off, whatever follows it follows at once. */
-function dueMs({ signedMs, createdMs }: RingKey, { rotationPeriodMs }: RotationInput): number {
-  return rotationPeriodMs === 0 ? 0 : (signedMs ?? createdMs) + rotationPeriodMs;
+function dueMs({ signedMs, createdMs, isRevoked }: RingKey, { rotationPeriodMs }: RotationInput): number {
+  return rotationPeriodMs === 0 || isRevoked ? 0 : (signedMs ?? createdMs) + rotationPeriodMs;
 }
 
 /** Early enough for its record to be published by hand. */
@@ -220,8 +263,12 @@ function goneMs(leftMs: number, { messageLifetimeMs, overlapMs }: RotationInput)
 function timesOf(keys: readonly RingKey[], input: RotationInput): number[] {
   const times = keys.flatMap(key => {
     if (key.state === 'Retiring') return key.leftMs === undefined ? [] : [goneMs(key.leftMs, input)];
-    if (key.state === 'Active' && input.rotationPeriodMs > 0) return [successorMs(key, input), dueMs(key, input)];
-    return key.state === 'Pending' && input.checks === 'Disabled' ? [key.createdMs + input.overlapMs] : [];
+    const waits =
+      input.checks === 'Disabled' && !key.isRevoked
+        ? key.places.flatMap(({ state, askedMs }) => (state === 'Awaited' ? [askedMs + input.overlapMs] : []))
+        : [];
+    const isTimed = key.state === 'Active' && input.rotationPeriodMs > 0 && !key.isRevoked;
+    return isTimed ? [...waits, successorMs(key, input), dueMs(key, input)] : waits;
   });
   return times.filter(time => time > input.nowMs);
 }

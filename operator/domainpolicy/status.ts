@@ -1,5 +1,5 @@
 /** status of a DomainPolicy from what was observed: a pure function. */
-import type { DkimKeyStatus, DnsRecordStatus, DomainPolicy, DomainPolicyStatus } from '../../crds/domain-policy.ts';
+import type { DnsRecordStatus, DomainPolicy, DomainPolicyStatus } from '../../crds/domain-policy.ts';
 import {
   type ConditionType,
   conditionsOf,
@@ -12,6 +12,7 @@ import {
 } from '../conditions.ts';
 import type { SecretProblem } from '../credentials.ts';
 import { publishDnsLabel } from '../labels.ts';
+import { dkimReady, type KeyStanding, keyStatusOf, neededNow } from './dkim-status.ts';
 import { zoneLine } from './dns-record.ts';
 import type { CheckedRecord } from './record-check.ts';
 
@@ -25,7 +26,7 @@ export interface PolicyObservation {
   /** Of type Accepted. */
   readonly admission: Verdict;
   readonly secretProblems: readonly SecretProblem[];
-  readonly keys: readonly DkimKeyStatus[];
+  readonly keys: readonly KeyStanding[];
   readonly records: readonly CheckedRecord[];
   /** Whether records are looked up at all. */
   readonly isChecking: boolean;
@@ -48,7 +49,7 @@ export function domainPolicyStatus(observed: PolicyObservation): DomainPolicySta
   return {
     ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),
     // A list by key that an apply empties goes with what holds it: an empty one would be written again by each new leader.
-    ...(keys.length > 0 && { dkim: { keys } }),
+    ...(keys.length > 0 && { dkim: { keys: keys.map(keyStatusOf) } }),
     dnsRecords: dns.dnsRecords,
     conditions: conditionsOf(
       [summary(needed, ['DNSPublished']), ...verdicts],
@@ -136,53 +137,6 @@ function resolvedRefs({ secretProblems }: PolicyObservation): Verdict {
   return first === undefined
     ? holds('ResolvedRefs', 'ResolvedRefs', 'every Secret that is referred to is there')
     : fails('ResolvedRefs', first.reason, secretProblems.map(({ message }) => message).join('; '));
-}
-
-/** Without the records of keys that have one of their kind sign in their place. */
-function neededNow({ records, keys }: PolicyObservation): CheckedRecord[] {
-  const signing = new Set(keys.filter(({ state }) => state === 'Active').map(({ algorithm }) => algorithm));
-  const spare = keys.filter(({ state, algorithm }) => state !== 'Active' && signing.has(algorithm));
-  return records.filter(record => !spare.some(({ selector }) => isRecordOf(selector, record)));
-}
-
-function isRecordOf(selector: string, { purpose, name }: CheckedRecord): boolean {
-  return purpose === 'DKIM' && name.startsWith(`${selector}.`);
-}
-
-/** Why nothing is known of the records of keys that wait: which server is silent. */
-function silenceOf(keys: readonly DkimKeyStatus[], records: readonly CheckedRecord[]): string {
-  const faults = records
-    .filter(record => record.state === 'Unknown' && keys.some(({ selector }) => isRecordOf(selector, record)))
-    .flatMap(({ fault }) => fault ?? []);
-  return faults.length === 0 ? '' : ` (${faults.slice(0, mostFaults).join('; ')})`;
-}
-
-function dkimReady({ policy, keys, records }: PolicyObservation): Verdict {
-  if (policy.spec.dkim.type === 'Disabled')
-    return holds('DKIMReady', 'SigningDisabled', 'spec.dkim asks for no signatures');
-  const named = (...states: readonly DkimKeyStatus['state'][]): string =>
-    keys
-      .filter(({ state }) => states.includes(state))
-      .map(({ selector, algorithm }) => `${selector} (${algorithm})`)
-      .join(' and ');
-  const [active, pending, published] = [named('Active'), named('Pending'), named('Published')];
-  const silence = silenceOf(
-    keys.filter(({ state }) => state === 'Pending'),
-    records,
-  );
-  const waits = [
-    ...(pending === '' ? [] : [`the record of ${pending} is awaited${silence}`]),
-    ...(published === '' ? [] : [`${published} is about to sign: its record is there, and the pods load it`]),
-  ].join('; ');
-  if (active !== '')
-    return holds(
-      'DKIMReady',
-      'KeysActive',
-      [`mail is signed with ${active}`, ...(waits === '' ? [] : [waits])].join('; '),
-    );
-  return waits === ''
-    ? fails('DKIMReady', 'KeysUnavailable', 'there is no key to sign with')
-    : fails('DKIMReady', 'KeysPending', `mail is not signed: ${waits}`);
 }
 
 function dnsPublished(observed: PolicyObservation): Verdict {

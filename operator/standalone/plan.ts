@@ -9,6 +9,7 @@ import type { RelayConfigInput } from '../../relay/config.ts';
 import type { Stamp } from '../conditions.ts';
 import { policyNeeds, relayNeeds, type SecretNeed } from '../credentials.ts';
 import { nameOf } from '../domainpolicy/attach.ts';
+import { baseDomains } from '../domainpolicy/base-domains.ts';
 import { type DnsRecord, desiredRecords } from '../domainpolicy/dns-record.ts';
 import { domainPolicyStatus, type Programme } from '../domainpolicy/status.ts';
 import { notAfterMs } from '../mailrelay/certificate.ts';
@@ -65,9 +66,7 @@ export function isRunning({ admission, secretProblems }: PolicyState): boolean {
 }
 
 function runningPolicies({ policies }: Observed): ObservedPolicy[] {
-  return policies
-    .filter(isRunning)
-    .map(({ policy, keys }) => ({ policy, keys: keys.map(key => ({ ...key, signs: true })) }));
+  return policies.filter(isRunning);
 }
 
 /** A namespace holds no underscore, nor does a policy's name, so that no two keys share a file. */
@@ -182,7 +181,10 @@ function policyStatusOf(state: PolicyState, input: StatusInput): DomainPolicySta
     admission,
     secretProblems,
     // Without look-ups nobody would ever say that a key may sign, so that it signs at once.
-    keys: keys.map(({ selector, algorithm }) => ({ selector, algorithm, state: 'Active' })),
+    keys: keys.map(({ selector, algorithm }) => ({
+      ...{ selector, algorithm, state: 'Active' as const },
+      signsFor: baseDomains(policy),
+    })),
     records: recordsOf(plan.observed, state).map(record => ({ ...record, state: 'Unknown', fault: undefined })),
     isChecking: false,
     isLookedAt: false,

@@ -1,6 +1,6 @@
 import type { PolicyConfig } from '../config.ts';
 import type { Secrets } from '../secrets.ts';
-import { baseDomain, nearestPattern } from '../smtp/domain.ts';
+import { baseDomain, nearestPattern, normalizeDomain } from '../smtp/domain.ts';
 import { parseFromHeader } from '../smtp/from-field.ts';
 import type { SigningKey } from './dkim.ts';
 
@@ -12,9 +12,16 @@ export class SigningError extends Error {
 
 const keyTypes = { RSA2048: 'rsa', Ed25519: 'ed25519' } as const;
 
-/** Every key of the policy that signs: a message gets one signature with each. @throws SigningError */
-export function selectKeys(policy: PolicyConfig, secrets: Pick<Secrets, 'dkimKeys'>): SigningKey[] {
-  const signing = policy.dkim.filter(({ signs }) => signs);
+/** Whether some mail of the policy is signed. */
+export function signsAny({ dkim }: PolicyConfig): boolean {
+  return dkim.some(({ signsFor }) => signsFor === undefined || signsFor.length > 0);
+}
+
+/** Every key of the policy that signs for the domain of `d=`: a message gets one signature with each. @throws SigningError */
+export function selectKeys(policy: PolicyConfig, domain: string, secrets: Pick<Secrets, 'dkimKeys'>): SigningKey[] {
+  const signing = policy.dkim.filter(
+    ({ signsFor }) => signsFor === undefined || signsFor.some(one => normalizeDomain(one) === domain),
+  );
   return signing.map(({ selector, algorithm, privateKeyFile }) => {
     const privateKey = secrets.dkimKeys.get(privateKeyFile);
     const place = `DKIM key ${selector} of DomainPolicy ${policy.namespace}/${policy.name}`;

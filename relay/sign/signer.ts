@@ -11,7 +11,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Secrets } from '../secrets.ts';
 import { type BodyHasher, hashRelaxedBody } from './body-hash.ts';
 import { selectHeader, signHeader } from './dkim.ts';
-import { selectDomain, selectKeys } from './selector.ts';
+import { selectDomain, selectKeys, signsAny } from './selector.ts';
 
 export interface SignInput {
   readonly policy: PolicyConfig;
@@ -23,7 +23,7 @@ export interface SignInput {
 
 export interface Signer {
   hashBody(): BodyHasher;
-  /** DKIM-Signature fields, each with its CRLF, one a key; empty when the policy has no key. @throws SigningError */
+  /** DKIM-Signature fields, each with its CRLF, one a key; empty when no key of the policy signs for the author's domain. @throws SigningError */
   sign(input: SignInput): Promise<Buffer>;
 }
 
@@ -36,9 +36,10 @@ export interface SignerDeps {
 
 export function createSigner({ state, metrics, clock = systemClock }: SignerDeps): Signer {
   const sign = async ({ policy, header, bodyHash }: SignInput): Promise<Buffer> => {
-    const keys = selectKeys(policy, state().secrets);
-    if (keys.length === 0) return Buffer.alloc(0);
+    if (!signsAny(policy)) return Buffer.alloc(0);
     const domain = selectDomain(policy, header);
+    const keys = selectKeys(policy, domain, state().secrets);
+    if (keys.length === 0) return Buffer.alloc(0);
     const signed = selectHeader(header);
     const timeSeconds = Math.floor(clock.now() / 1000);
     const fields = await Promise.all(keys.map(key => signHeader(key, signed, { domain, bodyHash, timeSeconds })));

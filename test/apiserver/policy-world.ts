@@ -169,12 +169,12 @@ function playedRelays(
 
 function part(
   policy: DomainPolicy,
-  keys: readonly { readonly selector: string; readonly signs: boolean }[],
+  keys: readonly { readonly selector: string; readonly signsFor?: readonly string[] }[],
 ): PolicyPart {
   const loaded = keys.map(({ selector }) => selector);
-  const signing = keys.flatMap(({ selector, signs }) => (signs ? [selector] : []));
+  const signing = keys.flatMap(({ selector, signsFor }) => (signsFor?.length === 0 ? [] : [selector]));
   const digest = createHash('sha256')
-    .update(JSON.stringify([policy.spec.domains, loaded, signing]))
+    .update(JSON.stringify([policy.spec.domains, keys.map(({ selector, signsFor }) => [selector, signsFor])]))
     .digest('hex');
   return { digest, generation: policy.metadata.generation, loaded, signing };
 }

@@ -21,7 +21,7 @@ export interface ObservedRelay {
 export interface ObservedPolicy {
   readonly policy: DomainPolicy;
   /** Those that the relay loads. */
-  readonly keys: readonly Pick<LoadedKey, 'selector' | 'algorithm' | 'signs'>[];
+  readonly keys: readonly Pick<LoadedKey, 'selector' | 'algorithm' | 'signsFor'>[];
 }
 
 /** Where the relay finds what is secret. */
@@ -115,11 +115,11 @@ function policyOf(
       serviceAccounts: [...spec.senders.serviceAccounts],
       users: [...spec.senders.users],
     },
-    dkim: keys.map(({ selector, algorithm, signs }) => ({
+    dkim: keys.map(({ selector, algorithm, signsFor }) => ({
       selector,
       algorithm,
       privateKeyFile: files.dkimKeyFile(policy, selector),
-      ...(signs ? {} : { signs }),
+      ...(signsFor !== undefined && { signsFor: [...signsFor] }),
     })),
     tls: spec.tls.policy,
     ...(spec.route !== undefined && { route: routeOf(spec.route, metadata.namespace, files) }),

@@ -129,7 +129,7 @@ function partsOf(policies: readonly PolicyInput[], input: RelayInput): PolicyPar
       const { namespace, name, dkim = [] } = policy;
       const digest = createHmac('sha256', revisionKey).update(stableJson(policy)).digest('hex').slice(0, 16);
       const loaded = dkim.map(({ selector }) => selector);
-      const signing = dkim.filter(({ signs }) => signs !== false).map(({ selector }) => selector);
+      const signing = dkim.filter(({ signsFor }) => signsFor?.length !== 0).map(({ selector }) => selector);
       const key = `${namespace}/${name}`;
       return [key, { digest, generation: generations.get(key), loaded, signing }] as const;
     }),

@@ -19,7 +19,7 @@ import { MemoryCluster } from '../mailrelay/memory-cluster.ts';
 import { storedRelay } from '../mailrelay/relay-input.ts';
 
 const { signal } = new AbortController();
-const unseen = { record: 'Unknown', loaded: false, signing: undefined } as const;
+const unseen = { record: (): 'Unknown' => 'Unknown', loaded: false, signing: undefined } as const;
 
 let cluster: MemoryCluster;
 let clock: FakeClock;
@@ -56,7 +56,9 @@ function policyAt(relay: MailRelay, status?: DomainPolicy['status']): DomainPoli
 
 async function freshRing(): Promise<RingKey> {
   const key = dkimKeyOf(await mintDkimKey('Ed25519'));
-  return { ...freshKey(key, clock.now()), state: 'Active', signedMs: clock.now() };
+  const places = [{ domain: 'shop.example', state: 'Signs' as const, askedMs: clock.now() }];
+  const fresh = freshKey(key, { domains: [], request: undefined, nowMs: clock.now() });
+  return { ...fresh, state: 'Active', places, signedMs: clock.now() };
 }
 
 /** As whoever may write Secrets in the namespace of a relay can make one: labels, owner and all. */

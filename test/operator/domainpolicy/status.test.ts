@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { holds } from '../../../operator/conditions.ts';
+import type { KeyStanding } from '../../../operator/domainpolicy/dkim-status.ts';
 import { checkRecord } from '../../../operator/domainpolicy/record-check.ts';
 import {
   domainPolicyStatus,
@@ -31,7 +32,7 @@ function statusOf(changes: Partial<PolicyObservation>): ReturnType<typeof domain
     policy: domainPolicy(),
     admission: holds('Accepted', 'Accepted', 'attached'),
     secretProblems: [],
-    keys: [{ selector: 'k', algorithm: 'RSA2048', state: 'Active' }],
+    keys: [{ selector: 'k', algorithm: 'RSA2048', state: 'Active', signsFor: ['shop.example.com'] }],
     records: [seen(['v=DKIM1; p=AAAA'])],
     isChecking: true,
     isLookedAt: true,
@@ -80,8 +81,37 @@ describe('status of a DomainPolicy', () => {
   });
 
   it('says that mail is not signed while keys wait, and for what', () => {
-    const { DKIMReady } = conditions({ keys: [{ selector: 'k', algorithm: 'Ed25519', state: 'Pending' }] });
-    assert.equal(DKIMReady, 'False KeysPending: mail is not signed: the record of k (Ed25519) is awaited');
+    const { DKIMReady } = conditions({
+      keys: [{ selector: 'k', algorithm: 'Ed25519', state: 'Pending', awaitedAt: ['shop.example.com'] }],
+    });
+    assert.equal(
+      DKIMReady,
+      'False KeysPending: mail is not signed: the record of k (Ed25519) at shop.example.com is awaited',
+    );
+  });
+
+  it('says of which domains mail is not signed, while that of the others is', () => {
+    const policy = domainPolicy();
+    const domains = ['a.example', '*.b.example', 'b.example', 'c.example'];
+    const key = (selector: string, changes: Partial<KeyStanding>): KeyStanding => ({
+      ...{ selector, algorithm: 'Ed25519', state: 'Active', signsFor: ['a.example'] },
+      ...changes,
+    });
+    const verdict = (...keys: readonly KeyStanding[]): string | undefined =>
+      conditions({ policy: { ...policy, spec: { ...policy.spec, domains } }, keys })['DKIMReady'];
+    assert.equal(
+      verdict(key('k', { awaitedAt: ['b.example', 'c.example'] })),
+      'False KeysPending: mail of b.example and c.example is not signed: the record of k (Ed25519) at b.example and c.example is awaited',
+    );
+    assert.equal(
+      verdict(key('k', { awaitedAt: ['b.example'], seenAt: ['c.example'] })),
+      'False KeysPending: mail of b.example and c.example is not signed: the record of k (Ed25519) at b.example is awaited; k (Ed25519) is about to sign: its record is there, and the pods load it',
+    );
+    const old = key('old', { signsFor: ['b.example', 'c.example'], seenAt: ['a.example'] });
+    assert.equal(
+      verdict(old, key('new', { awaitedAt: ['b.example', 'c.example'] })),
+      'True KeysActive: mail is signed with old (Ed25519) and new (Ed25519); the record of new (Ed25519) at b.example and c.example is awaited',
+    );
   });
 
   it('names the server that keeps a key waiting', () => {
@@ -89,11 +119,14 @@ describe('status of a DomainPolicy', () => {
     const good = { host: 'ns1.example.net', said: { kind: 'Texts', texts: [record.value] } } as const;
     const answer = { servers: [good, silent], problem: undefined };
     const { DKIMReady, DNSPublished } = conditions({
-      keys: [{ selector: 'k', algorithm: 'Ed25519', state: 'Pending' }],
+      keys: [{ selector: 'k', algorithm: 'Ed25519', state: 'Pending', awaitedAt: ['shop.example.com'] }],
       records: [checkRecord(record, { answer, lookups: undefined, broken: [] })],
     });
     const fault = 'k._domainkey.shop.example.com: ns2.example.net gives no answer (SERVFAIL)';
-    assert.equal(DKIMReady, `False KeysPending: mail is not signed: the record of k (Ed25519) is awaited (${fault})`);
+    assert.equal(
+      DKIMReady,
+      `False KeysPending: mail is not signed: the record of k (Ed25519) at shop.example.com is awaited (${fault})`,
+    );
     assert.equal(DNSPublished, `Unknown RecordsUnknown: ${fault}`);
   });
 
@@ -102,7 +135,7 @@ describe('status of a DomainPolicy', () => {
       const { Ready, DNSPublished, DKIMReady } = conditions({
         keys: [
           { selector: 'k', algorithm: 'RSA2048', state },
-          { selector: 'other', algorithm: 'RSA2048', state: 'Active' },
+          { selector: 'other', algorithm: 'RSA2048', state: 'Active', signsFor: ['shop.example.com'] },
         ],
         records: [seen([])],
       });
@@ -115,7 +148,7 @@ describe('status of a DomainPolicy', () => {
     const { Ready } = conditions({
       keys: [
         { selector: 'k', algorithm: 'RSA2048', state: 'Pending' },
-        { selector: 'other', algorithm: 'Ed25519', state: 'Active' },
+        { selector: 'other', algorithm: 'Ed25519', state: 'Active', signsFor: ['shop.example.com'] },
       ],
       records: [seen([])],
     });

@@ -68,7 +68,10 @@ test('what is made for a relay concerns it, by its labels', () => {
 });
 
 test('a step of DKIM keys concerns the relay only where it changes what pods load', () => {
-  const key = freshKey({ selector: 'k', algorithm: 'Ed25519', privateKeyPem: 'pem', recordValue: 'v=DKIM1' }, 0);
+  const key = freshKey(
+    { selector: 'k', algorithm: 'Ed25519', privateKeyPem: 'pem', recordValue: 'v=DKIM1' },
+    { domains: [], request: undefined, nowMs: 0 },
+  );
   const pending = ringSecret(storedRelay(), domainPolicy(), [key]) as KubeObject;
   const published = ringSecret(storedRelay(), domainPolicy(), [{ ...key, state: 'Published' }]) as KubeObject;
   const change = { about: 'Managed', resource: secrets };

@@ -47,7 +47,6 @@ export function attached(spec: Fields = {}, metadata: Fields = {}): AttachedPoli
     algorithm,
     privateKeyPem: `${secretMarker} ${algorithm} ${namespace}/${name}`,
     recordValue: 'v=DKIM1; p=',
-    signs: true,
   });
   return { policy, complete: true, keys: [key('RSA2048'), key('Ed25519')] };
 }

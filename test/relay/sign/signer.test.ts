@@ -222,9 +222,28 @@ for (const [story, loaded, header, text] of faults) {
 test('signs with no key that is loaded and does not sign yet', async () => {
   const announced = buildPolicy({
     domains: ['example.com'],
-    dkim: dkim.map(key => ({ ...key, signs: key.selector === 'e1' })),
+    dkim: dkim.map(key => (key.selector === 'e1' ? key : { ...key, signsFor: [] })),
   });
   const header = Buffer.from(`${from}\r\n`);
   const fields = await signer.sign({ policy: announced, header, bodyHash: newSigner().hashBody().digest() });
   assert.deepEqual(fields.toString().match(/s=\w+/g), ['s=e1']);
+});
+
+test('signs with a key for the domains that it is named for, a wildcard by what follows it, and sends the rest unsigned', async () => {
+  const [one, two] = dkim;
+  const partly = buildPolicy({
+    domains: ['example.com', '*.example.net', 'example.org'],
+    dkim: [
+      { ...one, signsFor: ['Example.COM', 'example.net'] },
+      { ...two, signsFor: ['example.net'] },
+    ],
+  });
+  const selectors = async (author: string): Promise<string[]> => {
+    const header = Buffer.from(`From: ${author}\r\n\r\n`);
+    const fields = await signer.sign({ policy: partly, header, bodyHash: newSigner().hashBody().digest() });
+    return fields.toString().match(/\bs=\w+/g) ?? [];
+  };
+  assert.deepEqual(await selectors('a@example.com'), ['s=r1']);
+  assert.deepEqual(await selectors('a@news.example.net'), ['s=r1', 's=e1']);
+  assert.deepEqual(await selectors('a@example.org'), []);
 });

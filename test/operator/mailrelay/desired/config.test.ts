@@ -136,7 +136,7 @@ describe('the configuration of a relay', () => {
   it('is the same whatever the order of the policies', () => {
     const policies = ['b', 'a', 'c'].map(name => ({
       policy: domainPolicy({ domains: [`${name}.example.com`] }, { name }),
-      keys: [{ selector: 's1', algorithm: 'Ed25519' as const, signs: true }],
+      keys: [{ selector: 's1', algorithm: 'Ed25519' as const }],
     }));
     assert.deepEqual(configOf({ policies }), configOf({ policies: policies.toReversed() }));
     assert.deepEqual(
@@ -162,7 +162,7 @@ describe('the configuration of a relay', () => {
             ({ verdict }) => verdict.status === 'True',
           );
           assert.ok(policies.length === 0 || attached.length > 0);
-          const keys = [{ selector: 's1', algorithm: 'RSA2048' as const, signs: true }];
+          const keys = [{ selector: 's1', algorithm: 'RSA2048' as const }];
           configOf({ relay, policies: attached.map(({ policy }) => ({ policy, keys })) });
         },
       ),

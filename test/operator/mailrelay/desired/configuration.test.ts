@@ -126,7 +126,7 @@ describe('the part of a policy', () => {
   it('names the keys that are loaded, and those that sign', () => {
     const [first, ...others] = shop.keys;
     assert.ok(first !== undefined);
-    const keys = [{ ...first, signs: false }, ...others];
+    const keys = [{ ...first, signsFor: [] }, ...others];
     const { parts } = desiredOf(relay, { policies: [{ ...shop, keys }] }).configuration;
     assert.deepEqual(parts.get('shop/shop')?.loaded, ['prrsa2048', 'pred25519']);
     assert.deepEqual(parts.get('shop/shop')?.signing, ['pred25519']);
