@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { reasons } from '../operator/conditions.ts';
 import { rotationReasons } from '../operator/domainpolicy/rotation-reasons.ts';
 import { renewalReasons } from '../operator/mailrelay/certificate-policy.ts';
-import { warnedReasons } from '../operator/mailrelay/reconcile.ts';
 import { operatorMetrics } from '../operator/metric-definitions.ts';
+import { warnedReasons } from '../operator/news.ts';
 import { type Flag, flags } from '../operator/options.ts';
 import { deferReasons, failReasons } from '../relay/deliver/outcome.ts';
 import { definitions } from '../relay/metrics.ts';
@@ -76,7 +76,7 @@ ${table(['reason', 'what it means'], conditionRows)}
 
 # Events
 
-\`kubectl -n NAMESPACE events --for mailrelay/NAME\`, or \`--for domainpolicy/NAME\`. Kubernetes forgets them, usually after an hour. These conditions of a MailRelay are told as a Warning when they turn bad, with
+\`kubectl -n NAMESPACE events --for mailrelay/NAME\`, or \`--for domainpolicy/NAME\`. Kubernetes forgets them, usually after an hour. These conditions are told as a Warning when they turn bad, with
 their own reason: ${[...warnedReasons].join(', ')}. Beside these:
 
 ${table(['reason', 'of', 'what it means'], eventRows)}

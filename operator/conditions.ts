@@ -21,10 +21,11 @@ export const reasons = {
   CertificatePending: 'A certificate has been asked for and is not there yet.',
   CertificateExpired: 'The certificate of the listeners has ended: clients that verify it refuse to send.',
   CertManagerNotFound: 'A certificate of cert-manager is asked for, and this cluster has no cert-manager.',
-  KeysActive: 'Mail is signed.',
+  KeysActive: 'Mail of every domain is signed.',
   SigningDisabled: 'The DomainPolicy asks for no signatures.',
   KeysUnavailable: 'There is no key to sign with.',
-  KeysPending: 'Mail is not signed: keys wait for their DNS records, or for the pods to load them.',
+  KeysPending:
+    'Mail of some or all domains is not signed: keys wait for their DNS records there, or for the pods to load them.',
   RecordsNotChecked: 'DNS records are not looked up here; publish what status.dnsRecords lists.',
   RecordsPublished: 'Every authoritative server has the DNS records that are needed.',
   RecordsMissing: 'An authoritative server says that a DNS record is not there.',

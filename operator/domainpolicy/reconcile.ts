@@ -7,6 +7,7 @@ import type { MailRelay } from '../../crds/mail-relay.ts';
 import { domainPolicies } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
 import type { Requeue } from '../kube/workqueue.ts';
+import { tellNews } from '../news.ts';
 import type { Admissions } from './admissions.ts';
 import { nameOf, relayNameOf } from './attach.ts';
 import { baseDomains } from './base-domains.ts';
@@ -180,6 +181,7 @@ async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: Abo
   });
   const { name, namespace } = metadata;
   const wanted = { apiVersion, kind, metadata: { name, namespace }, status };
+  tellNews(deps.events, policy, status.conditions);
   await deps.apply.applyStatus({ resource: domainPolicies, wanted, live: policy, signal });
 }
 

@@ -15,6 +15,7 @@ import { type ApiError, isConflict, isNotFound } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { Reconcile, Requeue } from '../kube/workqueue.ts';
 import { drainFinalizer } from '../labels.ts';
+import { tellNews } from '../news.ts';
 import { applyDesired } from './apply-desired.ts';
 import { type Desired, desiredRelay } from './desired/desired.ts';
 import type { ObservedPod } from './desired/input.ts';
@@ -134,7 +135,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
     nowMs,
   };
   const status = statusOf(outcome);
-  tellNews(deps, relay, status);
+  tellNews(deps.events, relay, status.conditions);
   await writeStatus(deps, relay, status, signal);
   const isDraining = scale.leaving.length > 0;
   const requeueAfterMs = dueInMs({ relay, status, isDraining, taken: outcome.taken, nowMs });
@@ -209,27 +210,6 @@ async function writeStatus(
     if (!isNotFound(error)) throw error;
   }
 }
-
-/** What should be known at once by whoever looks at the object; the same event is told once in a while at most. */
-function tellNews({ events }: ControllerDeps, relay: MailRelay, status: NonNullable<MailRelay['status']>): void {
-  for (const { type, status: value, reason, message } of status.conditions ?? []) {
-    const before = relay.status?.conditions?.find(one => one.type === type);
-    const isBad = value === 'False' && warnedReasons.has(reason);
-    if (isBad && before?.reason !== reason && type !== 'Ready')
-      events.record(relay, { type: 'Warning', reason, action: 'Reconcile', note: message });
-  }
-}
-
-export const warnedReasons: ReadonlySet<string> = new Set([
-  'NameTaken',
-  'SecretNotFound',
-  'SecretNotReadable',
-  'SecretInvalid',
-  'ConfigurationTooLarge',
-  'CertificateExpired',
-  'CertManagerNotFound',
-  'DrainTimedOut',
-]);
 
 /** Nothing runs any more: volumes without mail go, the others stay, and the object may go. */
 async function finish({ deps, reports }: ReconcileParts, relay: MailRelay, signal: AbortSignal): Promise<void> {

@@ -63,6 +63,53 @@ test('a key is minted once, signs when its record is at every server and the pod
   assert.equal((await world.status('sign')).dkim?.keys[0]?.selector, key?.selector);
 });
 
+test('a domain that is added without its record stops no other, and is signed for once it is there', async () => {
+  await world.zone('first.example', []);
+  await world.zone('added.example', []);
+  await world.relay('adds', { hostname: 'mail.first.example' });
+  await world.policy('adds', { ...relayRef('adds'), domains: ['first.example'] });
+  await world.whenCondition('adds', 'DNSPublished', 'False RecordsMissing');
+  await world.zone('first.example', published((await world.status('adds')).dnsRecords ?? []));
+  world.clock.jump(300_000);
+  await world.whenCondition('adds', 'DKIMReady', 'True KeysActive');
+  const name = { namespace: 'shop', name: 'adds' };
+  await world.api.edit(domainPolicies, name, { spec: { domains: ['first.example', '*.added.example'] } });
+  const signsFor = async () => (await world.status('adds')).dkim?.keys[0]?.signsFor;
+  await world.whenCondition('adds', 'DKIMReady', 'False KeysPending');
+  assert.deepEqual(await signsFor(), ['first.example']);
+  const { conditions = [], dnsRecords = [] } = await world.status('adds');
+  const message = conditions.find(({ type }) => type === 'DKIMReady')?.message ?? '';
+  assert.match(
+    message,
+    /^mail of added\.example is not signed: the record of \w+ \(Ed25519\) at added\.example is awaited/,
+  );
+  await world.zone('added.example', published(dnsRecords.filter(record => record.name.endsWith('added.example'))));
+  world.clock.jump(300_000);
+  await world.whenCondition('adds', 'DKIMReady', 'True KeysActive');
+  assert.deepEqual(await signsFor(), ['first.example', 'added.example']);
+
+  // The owner takes the record of a key away that others have seen, and asks for a new one.
+  const [old] = (await world.status('adds')).dkim?.keys ?? [];
+  await world.zone('added.example', []);
+  world.clock.jump(300_000);
+  await waitUntil('the loss to be seen', async () => (await signsFor())?.join() === 'first.example');
+  const annotations = { 'postroad.dev/rotate-keys': '2026-11: seen in a build log' };
+  await world.api.edit(domainPolicies, name, { metadata: { annotations } });
+  await waitUntil('a successor', async () => (await world.status('adds')).dkim?.keys.length === 2);
+  const asked = (await world.status('adds')).dnsRecords ?? [];
+  const askedOf = (selector: string | undefined): string[] =>
+    asked.flatMap(record => (record.name.startsWith(`${selector}.`) ? [record.name] : []));
+  assert.deepEqual(askedOf(old?.selector), [`${old?.selector}._domainkey.first.example`], 'not where it is gone');
+  await world.zone('first.example', published(asked.filter(record => record.name.endsWith('first.example'))));
+  await world.zone('added.example', published(asked.filter(record => record.name.endsWith('added.example'))));
+  world.clock.jump(300_000);
+  await waitUntil('the old key to be gone', async () => {
+    const { keys = [] } = (await world.status('adds')).dkim ?? {};
+    return keys.length === 1 && keys[0]?.selector !== old?.selector && keys[0]?.signsFor?.length === 2;
+  });
+  assert.equal(await world.condition('adds', 'DKIMReady'), 'True KeysActive');
+});
+
 test('a second pass over everything writes nothing', async () => {
   const before = (await world.api.server.auditLog()).length;
   const versions = async (): Promise<string | undefined> =>
@@ -158,6 +205,7 @@ test('given keys sign at once; a Secret that is missing or wrong is a condition'
   const dkim = { type: 'SecretRef', secretRef: { name: 'keys' } };
   await world.policy('given', { ...relayRef('given'), domains: ['given.example'], dkim });
   await world.whenCondition('given', 'ResolvedRefs', 'False SecretNotFound');
+  await waitUntil('the Event', async () => (await world.events('given')).includes('Warning SecretNotFound'));
   const pem = await mintDkimKey('Ed25519');
   const data = { mine: Buffer.from(pem).toString('base64') };
   await world.api.create(secrets, {
@@ -166,7 +214,8 @@ test('given keys sign at once; a Secret that is missing or wrong is a condition'
   });
   await world.whenCondition('given', 'DKIMReady', 'True KeysActive');
   const { dkim: kept, dnsRecords = [] } = await world.status('given');
-  assert.deepEqual(kept?.keys, [{ selector: 'mine', algorithm: 'Ed25519', state: 'Active' }]);
+  const signsFor = ['given.example'];
+  assert.deepEqual(kept?.keys, [{ selector: 'mine', algorithm: 'Ed25519', state: 'Active', signsFor }]);
   assert.equal(dnsRecords[0]?.value, dkimKeyOf(pem, 'mine').recordValue);
 });
 

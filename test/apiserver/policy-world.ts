@@ -9,7 +9,7 @@ import type { Controller, ControllerDeps } from '../../operator/controller.ts';
 import { createDomainPolicyController } from '../../operator/domainpolicy/controller.ts';
 import { policyStatesOf } from '../../operator/domainpolicy/observe.ts';
 import { listAll } from '../../operator/kube/list.ts';
-import type { KubeObject } from '../../operator/kube/object.ts';
+import type { KubeObject, Resource } from '../../operator/kube/object.ts';
 import { createWorkQueue } from '../../operator/kube/workqueue.ts';
 import { type Operator, startOperator } from '../../operator/operator.ts';
 import { parseOptions } from '../../operator/options.ts';
@@ -36,12 +36,16 @@ export interface PolicyWorld extends AsyncDisposable {
   status(name: string, namespace?: string): Promise<NonNullable<DomainPolicy['status']>>;
   /** `True Reason` of a condition. */
   condition(name: string, type: string, namespace?: string): Promise<string>;
+  /** `Warning Reason` of those on a policy. */
+  events(name: string, namespace?: string): Promise<string[]>;
   whenCondition(name: string, type: string, verdict: string, namespace?: string): Promise<void>;
   rings(): Promise<KubeObject[]>;
   /** Serves a zone at both servers. */
   zone(name: string, lines: readonly string[], at?: readonly AuthoritativeDns[]): Promise<void>;
   touchAll(): void;
 }
+
+const eventKind: Resource = { apiVersion: 'v1', kind: 'Event', plural: 'events', isNamespaced: true };
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -101,6 +105,13 @@ export async function startPolicyWorld(
     async condition(name, type, namespace = 'shop') {
       const found = (await get(name, namespace)).status?.conditions?.find(one_ => one_.type === type);
       return `${found?.status} ${found?.reason}`;
+    },
+    async events(name, namespace = 'shop') {
+      const found = await listAll<KubeObject & { readonly reason: string; readonly type: string }>({
+        ...{ client: api.client, resource: eventKind, namespace, signal: never, pageSize: 100, most: 1000 },
+        ...{ labelSelector: undefined, fieldSelector: `involvedObject.name=${name}` },
+      });
+      return found.map(({ type, reason }) => `${type} ${reason}`);
     },
     async whenCondition(name, type, verdict, namespace = 'shop') {
       let last = '';

@@ -4,16 +4,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { otherEventReasons } from '../../docs/generate.ts';
 import { reasons } from '../../operator/conditions.ts';
-import { warnedReasons } from '../../operator/mailrelay/reconcile.ts';
+import { warnedReasons } from '../../operator/news.ts';
 
 const root = join(import.meta.dirname, '../..');
 
 /** Whose reasons are a table in the code, each of which the page has. */
-const fromTables = [
-  'operator/domainpolicy/keep-ring.ts',
-  'operator/mailrelay/material.ts',
-  'operator/mailrelay/reconcile.ts',
-];
+const fromTables = ['operator/domainpolicy/keep-ring.ts', 'operator/mailrelay/material.ts', 'operator/news.ts'];
 
 const records = globSync('operator/**/*.ts', { cwd: root }).flatMap(path =>
   [...readFileSync(join(root, path), 'utf8').matchAll(/\bevents\.record\([^;]*?\breason\b(?::\s*'(\w+)')?[^;]*;/g)].map(
