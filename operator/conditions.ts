@@ -7,7 +7,8 @@ export const reasons = {
   RelayNotFound: 'The relayRef of a DomainPolicy names no MailRelay, or one that does not let its namespace attach.',
   Conflicted:
     'Another DomainPolicy, older or first by namespace and name, claims one of the domains, or is of another namespace and claims a pattern that covers one.',
-  NotSupported: 'The object is valid, but asks for something that needs a cluster.',
+  NotSupported:
+    'The object is valid, but asks for what this release cannot do, or can do only in a cluster. Nothing is made for it; its message says what to write instead.',
   NameTaken: 'An object that this one needs to make is there already and belongs to somebody else.',
   Pending: 'Nothing was looked at yet.',
   ResolvedRefs: 'Everything that the object refers to is there.',

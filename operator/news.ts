@@ -4,6 +4,7 @@ import type { EventRecorder } from './kube/events.ts';
 import type { KubeObject } from './kube/object.ts';
 
 export const warnedReasons: ReadonlySet<string> = new Set([
+  'NotSupported',
   'NameTaken',
   'SecretNotFound',
   'SecretNotReadable',

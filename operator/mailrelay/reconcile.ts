@@ -29,6 +29,7 @@ import { type PassOutcome, statusOf } from './pass-status.ts';
 import type { PodReports } from './pods.ts';
 import { dueInMs } from './requeue.ts';
 import { firstStatus } from './status.ts';
+import { notSupported } from './supported.ts';
 import { removeVolumes } from './volumes.ts';
 import { appliedRevisionOf, podsToAsk } from './workload-status.ts';
 import type { RelayWriter } from './writer.ts';
@@ -85,41 +86,43 @@ async function pass(parts: ReconcileParts, relay: MailRelay, signal: AbortSignal
   const hasFinalizer = relay.metadata.finalizers?.includes(drainFinalizer) ?? false;
   // What is left of it is others' to finish.
   if (isDeleted && !hasFinalizer) return nothingLeft;
-  const isPaused = relay.spec.reconciliation === 'Paused';
-  if (!hasFinalizer && !isPaused)
+  // One that goes is drained, whatever it asks for.
+  const isHeld = relay.spec.reconciliation === 'Paused' || (!isDeleted && notSupported(relay) !== undefined);
+  if (!hasFinalizer && !isHeld)
     await deps.apply.addFinalizer({ resource: mailRelays, live: relay, finalizer: drainFinalizer, signal });
   reports.see(nameOf(relay), seenPods(deps.cluster, relay));
   const nowMs = deps.clock.now();
   const turn = { relay, nowMs, signal };
-  const isSettled = isPaused || isDeleted;
+  const isSettled = isHeld || isDeleted;
   const kept = isSettled ? await parts.material.kept(turn) : await parts.material.renewed(turn);
   const observed = await observe({ ...parts, cluster: deps.cluster }, { ...turn, kept });
-  if (isDeleted && !isPaused && isGone(observed.input.existing)) {
+  if (isDeleted && !isHeld && isGone(observed.input.existing)) {
     await finish(parts, relay, signal);
     return nothingLeft;
   }
-  return await carryOut(parts, { relay, kept, observed, isPaused, nowMs }, signal);
+  return await carryOut(parts, { relay, kept, observed, isHeld, nowMs }, signal);
 }
 
 interface Pass {
   readonly relay: MailRelay;
   readonly kept: KeptMaterial;
   readonly observed: Observed;
-  readonly isPaused: boolean;
+  /** Nothing of it is changed. */
+  readonly isHeld: boolean;
   readonly nowMs: number;
 }
 
 async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal): Promise<PassEnd> {
   const { deps, writer, reports } = parts;
-  const { relay, observed, isPaused, kept, nowMs } = pass_;
+  const { relay, observed, isHeld, kept, nowMs } = pass_;
   const key = nameOf(relay);
   const desired = desiredRelay(observed.input, deps.options.desired);
   let refusal: ApiError | undefined;
   let workload: KubeObject | undefined;
-  if (!isPaused) ({ workload, refusal } = await applyDesired({ deps, writer }, { relay, desired, signal }));
+  if (!isHeld) ({ workload, refusal } = await applyDesired({ deps, writer }, { relay, desired, signal }));
   const { configuration, scale } = desired;
   const { pods } = observed.input.existing;
-  const revision = configuration.kind === 'Made' && !isPaused ? configuration.revision : undefined;
+  const revision = configuration.kind === 'Made' && !isHeld ? configuration.revision : undefined;
   const wanted = revision ?? writtenRevision(deps.cluster, relay);
   const appliedRevision = appliedRevisionOf(pods.map(pod => assumed(pod, relay, reports)));
   tellPolicies(deps, key, { parts: configuration.parts, isRunning: isRunning(desired, appliedRevision) });

@@ -53,7 +53,7 @@ export interface ClusterObservation {
 export function mailRelayStatus(observed: RelayObservation): MailRelayStatus {
   const { certificate, configurationRevision, appliedRevision, cluster, stamp } = observed;
   const verdicts = [accepted(observed), resolvedRefs(observed), certificateReady(observed), programmed(observed)];
-  const inCluster = cluster === undefined ? undefined : workloadVerdicts(observed.relay, cluster.workload);
+  const inCluster = cluster === undefined ? undefined : workloadVerdicts(observed, cluster.workload);
   const ready = readiness(verdicts, inCluster?.availability);
   return {
     ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),

@@ -33,10 +33,15 @@ export interface WorkloadVerdicts {
   readonly conditions: readonly Verdict[];
 }
 
-export function workloadVerdicts(relay: MailRelay, workload: WorkloadObservation): WorkloadVerdicts {
+export function workloadVerdicts(
+  { relay, notSupported }: { readonly relay: MailRelay; readonly notSupported: string | undefined },
+  workload: WorkloadObservation,
+): WorkloadVerdicts {
+  const progress =
+    notSupported === undefined ? progressing(workload) : fails('Progressing', 'NotSupported', notSupported);
   return {
     availability: availability(relay, workload),
-    conditions: [progressing(workload), draining(relay, workload), paused(relay)],
+    conditions: [progress, draining(relay, workload), paused(relay)],
   };
 }
 

@@ -16,7 +16,7 @@ import { domainPolicy } from '../builders.ts';
 import { KeptMetrics, quiet } from '../kube/fakes.ts';
 import { MemoryCluster } from './memory-cluster.ts';
 import { policyStatesOf } from './policy-states.ts';
-import { at, options, storedRelay } from './relay-input.ts';
+import { at, desiredOf, find, options, storedRelay } from './relay-input.ts';
 
 const { signal } = new AbortController();
 const key = 'mail/outbound';
@@ -24,6 +24,9 @@ const place = (apiVersion: string, kind: string) => resourceOf({ apiVersion, kin
 const configMaps = place('v1', 'ConfigMap');
 const secretKind = place('v1', 'Secret');
 const dayMs = 86_400_000;
+const sharedQueue = {
+  queue: { type: 'Redis', redis: { type: 'Single', addresses: ['redis:6379'], durability: 'Fsync' } },
+};
 
 interface Started {
   readonly controller: Controller;
@@ -224,6 +227,38 @@ describe('a pass over a relay', () => {
     putRelay({ replicas: 0 });
     await start().pass();
     assert.deepEqual([reasonOf('Ready'), reasonOf('Programmed')], ['Parked', 'ConfigurationApplied']);
+  });
+
+  it('makes nothing for a relay with a shared queue, which its pods do not have yet: mail would be gone with the pod', async () => {
+    putRelay(sharedQueue);
+    putPolicy('shop');
+    const { pass } = start();
+    await pass();
+    await pass();
+    assert.deepEqual(new Set(cluster.writes.map(({ path }) => path.replace(/.*\//, ''))), new Set(['status']));
+    const accepted = relay().status?.conditions?.find(({ type }) => type === 'Accepted');
+    assert.equal(accepted?.status, 'False');
+    assert.equal(accepted?.reason, 'NotSupported');
+    assert.equal(accepted?.message, 'spec.queue.type must be Volume: Redis is not supported yet');
+    assert.equal(reasonOf('Ready'), 'NotSupported');
+    assert.equal(reasonOf('Progressing'), 'NotSupported');
+  });
+
+  it('leaves what such a relay has as it is, and drains it when it goes', async () => {
+    putRelay(sharedQueue, { finalizers: ['postroad.dev/drain'] });
+    const deployments = place('apps/v1', 'Deployment');
+    const deployment = find(desiredOf(relay()), 'Deployment');
+    cluster.put(deployments, deployment as KubeObject);
+    const before = cluster.at(deployments, 'mail/outbound-relay');
+    const { pass } = start();
+    await pass();
+    assert.deepEqual(cluster.at(deployments, 'mail/outbound-relay'), before);
+    const finalizers = ['postroad.dev/drain'];
+    putRelay(sharedQueue, { finalizers, deletionTimestamp: new Date(clock.now()).toISOString() });
+    putPod(0, '10.0.0.1');
+    await pass();
+    assert.deepEqual(relay().metadata.finalizers, finalizers, 'its pod may hold mail');
+    assert.equal(reasonOf('Draining'), 'Draining');
   });
 
   it('says of a Secret that it may not be read', async () => {

@@ -100,6 +100,14 @@ const cases: Readonly<Record<string, readonly [Changes, Partial<typeof good>]>> 
     { certificate: { notAfterMs: nowMs, ownPem: undefined } },
     { Ready: 'False CertificateExpired', CertificateReady: 'False CertificateExpired' },
   ],
+  'what it asks for is not supported': [
+    {
+      notSupported: 'spec.queue.type must be Volume',
+
+      workload: { readyReplicas: 0 },
+    },
+    { Ready: 'False NotSupported', Accepted: 'False NotSupported', Progressing: 'False NotSupported' },
+  ],
   'no listener offers TLS': [
     { relay: storedRelay({ listeners: [{ name: 'smtp', port: 25, tls: 'Disabled' }] }), certificate: undefined },
     { CertificateReady: 'True CertificateNotNeeded' },
