@@ -25,7 +25,9 @@ export interface KeptKeys extends AsyncDisposable {
 export async function watchKeptKeys({ server }: ApiWorld): Promise<KeptKeys> {
   const metrics = new KeptMetrics();
   const client = createClient({ connection: server.admin, clock: systemClock, metrics, userAgent: 'kept-keys' });
-  const common = { client, clock: systemClock, random: Math.random, log: quiet, metrics };
+  // Back before the operator is.
+  const backoff = { firstMs: 50, longestMs: 250 };
+  const common = { client, clock: systemClock, random: Math.random, log: quiet, metrics, backoff };
   const faults: string[] = [];
   const selectors = new Map<string, Set<string>>();
   const rings = new Set<string>();
