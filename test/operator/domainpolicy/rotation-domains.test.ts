@@ -81,6 +81,22 @@ describe('a DKIM key of several domains', () => {
     assert.equal(world.events.at(-1), 'e1 KeyActivated');
   });
 
+  it('that is to be used again waits for the pods, however often it is looked at', () => {
+    const world = newWorld();
+    world.settle();
+    world.nowMs += 91 * dayMs;
+    world.settle();
+    world.loaded.delete('e1');
+    world.say('e2', 'No', two);
+    world.pass();
+    world.pass();
+    assert.equal(world.states, 'e1 Published, e2 Active');
+    assert.equal(world.events.at(-1), 'e1 KeyReturned');
+    world.roll();
+    world.pass();
+    assert.deepEqual(world.signed, ['e1@two.example', 'e2@one.example']);
+  });
+
   it('does not come back for a domain that was added, while nobody has looked for its successor there', () => {
     const world = newWorld({ domains: [one] });
     world.settle();
@@ -163,6 +179,21 @@ describe('keys that the owner wants replaced now', () => {
     world.roll();
     world.pass();
     assert.equal(world.states, 'e2 Pending');
+  });
+
+  it('do not come back while a pod still signs with them', () => {
+    const world = newWorld();
+    world.settle();
+    world.settings = { ...world.settings, request: 'exposed' };
+    world.pass();
+    world.say('e2', 'Yes');
+    world.pass();
+    world.roll();
+    world.pass();
+    world.say('e2', 'No');
+    world.pass();
+    assert.equal(world.states, 'e1 Retiring, e2 Pending');
+    assert.equal(world.events.includes('e1 KeyReturned'), false);
   });
 
   it('follow one whose record its owner took away first', () => {
