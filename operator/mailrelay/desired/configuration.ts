@@ -4,6 +4,7 @@ import { ConfigError, parseConfig, type RelayConfigInput } from '../../../relay/
 import type { PolicyParts } from '../../cluster/relay-states.ts';
 import type { SecretData } from '../../credentials.ts';
 import { nameOf } from '../../domainpolicy/attach.ts';
+import { baseDomain, baseDomains } from '../../domainpolicy/base-domains.ts';
 import { offersTls, type PolicyInput, policyConfigsOf, relayConfigOf, type SecretFiles } from './config.ts';
 import {
   collectFiles,
@@ -218,7 +219,22 @@ function carriedPolicies(
       fileNamesOf(policy).every(name => available.has(name)),
   );
   const names = policies.flatMap(fileNamesOf);
-  return { policies, files: new Map(names.map(name => [name, available.get(name) ?? Buffer.alloc(0)])) };
+  const now = new Map(attached.map(one => [keyOf(one.policy), one]));
+  const carried = policies.map(policy => withoutLost(policy, now.get(`${policy.namespace}/${policy.name}`)));
+  return { policies: carried, files: new Map(names.map(name => [name, available.get(name) ?? Buffer.alloc(0)])) };
+}
+
+/** That a Secret is missing is no reason to sign on by a record that is gone. */
+function withoutLost(before: PolicyInput, now: AttachedPolicy | undefined): PolicyInput {
+  if (now === undefined || now.policy.spec.dkim.type !== 'Managed' || before.dkim === undefined) return before;
+  const domains = [...new Set(before.domains.map(baseDomain))];
+  const dkim = before.dkim.map(key => {
+    const still = now.keys.find(({ selector }) => selector === key.selector);
+    const allowed = still === undefined ? [] : (still.signsFor ?? baseDomains(now.policy));
+    const signsFor = (key.signsFor ?? domains).filter(domain => allowed.includes(domain));
+    return signsFor.length < (key.signsFor ?? domains).length ? { ...key, signsFor } : key;
+  });
+  return { ...before, dkim };
 }
 
 function fileNamesOf({ dkim = [], route }: PolicyInput): string[] {

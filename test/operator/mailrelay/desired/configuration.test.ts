@@ -80,7 +80,7 @@ describe('a policy that lacks something', () => {
   const shop = attached();
   const bank = attached({ domains: ['bank.example.com'] }, { name: 'bank', namespace: 'bank' });
   const before = desiredOf(relay, { policies: [shop, bank] });
-  const broken = { ...shop, complete: false, keys: [] };
+  const broken = { ...shop, complete: false };
   const namesIn = (desired: Desired): string[] =>
     JSON.parse(madeBy(desired).text).policies.map(({ name }: { name: string }) => name);
 
@@ -88,6 +88,23 @@ describe('a policy that lacks something', () => {
     const after = desiredOf(relay, { policies: [broken, bank], existing: existingAfter(before) });
     assert.equal(madeBy(after).text, madeBy(before).text);
     assert.deepEqual(filesOf(after), filesOf(before));
+  });
+
+  it('goes on signing by no record that was lost meanwhile', () => {
+    const [key, ...others] = shop.keys;
+    assert.ok(key !== undefined);
+    const dkimOf = (keys: typeof shop.keys) => {
+      const lacking = { ...shop, complete: false, keys };
+      const after = desiredOf(relay, { policies: [lacking, bank], existing: existingAfter(before) });
+      const { policies } = JSON.parse(madeBy(after).text) as { policies: { name: string; dkim: typeof shop.keys }[] };
+      return policies
+        .find(({ name }) => name === 'shop')
+        ?.dkim.map(({ selector, signsFor }) => ({ selector, signsFor }));
+    };
+    assert.equal(shop.policy.spec.dkim.type, 'Managed');
+    assert.deepEqual(dkimOf([{ ...key, signsFor: [] }, ...others])?.[0], { selector: key.selector, signsFor: [] });
+    assert.deepEqual(dkimOf(others)?.[0], { selector: key.selector, signsFor: [] }, 'it is not even loaded any more');
+    assert.deepEqual(dkimOf(shop.keys)?.[0], { selector: key.selector, signsFor: undefined });
   });
 
   it('is left out when it never ran', () => {
