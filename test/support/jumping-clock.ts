@@ -1,10 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../relay/clock.ts';
+
+/** Node's timers fire at once when asked to wait longer. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /** The system's time, with what a test adds to it: whoever sleeps past the new time wakes. */
 export class JumpingClock implements Clock {
   #aheadMs = 0;
-  readonly #sleepers = new Set<{ readonly wakeTimeMs: number; readonly controller: AbortController }>();
+  readonly #sleepers = new Set<{ readonly wakeTimeMs: number; readonly wake: () => void }>();
 
   now(): number {
     return Date.now() + this.#aheadMs;
@@ -12,21 +14,23 @@ export class JumpingClock implements Clock {
 
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    const sleeper = { wakeTimeMs: this.now() + ms, controller: new AbortController() };
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const sleeper = { wakeTimeMs: this.now() + ms, wake: resolve };
+    const timer = setTimeout(resolve, Math.min(ms, longestTimerMs));
+    const stop = (): void => reject(signal?.reason);
+    signal?.addEventListener('abort', stop, { once: true });
     this.#sleepers.add(sleeper);
-    const wake = sleeper.controller.signal;
     try {
-      await delay(ms, undefined, { signal: signal === undefined ? wake : AbortSignal.any([signal, wake]) });
-    } catch (error) {
-      if (signal?.aborted === true) throw signal.reason;
-      if (!wake.aborted) throw error;
+      await promise;
     } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
       this.#sleepers.delete(sleeper);
     }
   }
 
   jump(ms: number): void {
     this.#aheadMs += ms;
-    for (const { wakeTimeMs, controller } of this.#sleepers) if (wakeTimeMs <= this.now()) controller.abort();
+    for (const { wakeTimeMs, wake } of this.#sleepers) if (wakeTimeMs <= this.now()) wake();
   }
 }
