@@ -20,6 +20,12 @@ const alone: Readonly<Record<string, number>> = {
   'test/peers/': 300_000,
 };
 
+/**
+ * Not part of every run yet: with a new seed each time it still ends, now and then, before everything has come to rest, and a test that may
+ * fail for nothing keeps everything else from landing. `npm run test:chaos` runs it.
+ */
+const onlyWhenNamed = 'test/apiserver/operator-dies.test.ts';
+
 const patterns = process.argv.slice(2);
 const say = (line: string): void => console.log(line);
 
@@ -41,7 +47,9 @@ report(results);
 async function testFiles(): Promise<string[]> {
   const found: string[] = [];
   for await (const file of glob('test/**/*.test.ts', { cwd: root })) found.push(relative(root, `${root}/${file}`));
-  const chosen = found.filter(file => patterns.length === 0 || patterns.some(pattern => file.includes(pattern)));
+  const chosen = found.filter(file =>
+    patterns.length === 0 ? file !== onlyWhenNamed : patterns.some(pattern => file.includes(pattern)),
+  );
   return chosen.sort();
 }
 

@@ -125,7 +125,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const revision = configuration.kind === 'Made' && !isHeld ? configuration.revision : undefined;
   const wanted = revision ?? writtenRevision(deps.cluster, relay);
   const appliedRevision = appliedRevisionOf(pods.map(pod => assumed(pod, relay, reports)));
-  tellPolicies(deps, key, { parts: configuration.parts, isRunning: isRunning(desired, appliedRevision) });
+  tellPolicies(deps, key, { parts: configuration.parts, isRunning: isRunning(desired, pods, appliedRevision) });
   const toAsk = podsToAsk(pods, wanted, scale.leaving);
   reports.ask(key, { revision: wanted, toAsk, leaving: scale.leaving, signal });
   const outcome: PassOutcome = {
@@ -158,8 +158,14 @@ function assumed(pod: ObservedPod, relay: MailRelay, reports: PodReports): Obser
 }
 
 /** Where no configuration could be made, no pod runs what the policies ask for now. */
-function isRunning({ configuration }: Desired, appliedRevision: string | undefined): boolean {
-  return configuration.kind === 'Made' && configuration.revision === appliedRevision;
+/** Of no pods, all run it: nothing is awaited for the policies of a relay that is parked, as its own status says. */
+function isRunning(
+  { configuration, scale }: Desired,
+  pods: readonly ObservedPod[],
+  appliedRevision: string | undefined,
+): boolean {
+  const isParked = scale.replicas === 0 && pods.length === 0;
+  return configuration.kind === 'Made' && (isParked || configuration.revision === appliedRevision);
 }
 
 /** What ran when every pod was last seen to run what was wanted still runs where nothing was heard since. */

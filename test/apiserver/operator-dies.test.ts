@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import type { Condition } from '../../crds/common.ts';
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { domainPolicies, mailRelays, secrets } from '../../operator/cluster/kinds.ts';
@@ -58,9 +59,14 @@ async function requests(): Promise<AuditedRequest[]> {
 const isLease = ({ resource }: AuditedRequest): boolean => resource === 'leases';
 const isGood = ({ code }: AuditedRequest): boolean => code >= 200 && code < 300;
 
-type Stored = KubeObject & { readonly status?: { readonly observedGeneration?: number } };
+type Stored = KubeObject & {
+  readonly status?: { readonly observedGeneration?: number; readonly conditions?: readonly Condition[] };
+};
 
-/** Until every object was seen in its last generation, those that were deleted are gone, and nobody has written for two seconds. */
+/**
+ * Until every object was seen in its last generation and no pod's word is awaited (nobody writes while it is), those that were deleted are
+ * gone, and nobody has written for two seconds.
+ */
 async function untilSettled(places: Places): Promise<void> {
   let stillSince = performance.now();
   let writesBefore = -1;
@@ -74,7 +80,9 @@ async function untilSettled(places: Places): Promise<void> {
       const { length } = (await requests()).filter(one => isWrite(one) && !isLease(one));
       const isSeen = all.every(
         ({ metadata, status }) =>
-          metadata.deletionTimestamp === undefined && status?.observedGeneration === metadata.generation,
+          metadata.deletionTimestamp === undefined &&
+          status?.observedGeneration === metadata.generation &&
+          status?.conditions?.some(({ reason }) => reason === 'ConfigurationPending') === false,
       );
       if (!isSeen || length !== writesBefore) stillSince = performance.now();
       writesBefore = length;

@@ -225,8 +225,13 @@ describe('a pass over a relay', () => {
 
   it('says of a relay without pods that it is parked, not that something is awaited', async () => {
     putRelay({ replicas: 0 });
-    await start().pass();
+    putPolicy('shop');
+    const { pass, states } = start();
+    await pass();
     assert.deepEqual([reasonOf('Ready'), reasonOf('Programmed')], ['Parked', 'ConfigurationApplied']);
+    const { rendered, running } = states.get('mail/outbound') ?? {};
+    assert.deepEqual([...(running?.keys() ?? [])], [...(rendered?.keys() ?? [])], 'of its policies as well');
+    assert.equal(running?.size, 1);
   });
 
   it('makes nothing for a relay with a shared queue, which its pods do not have yet: mail would be gone with the pod', async () => {
