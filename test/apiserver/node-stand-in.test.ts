@@ -1,6 +1,7 @@
 /** What later tests rely on: a relay's pods come, take up their files, and go, as on a real node. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { isNotFound } from '../../operator/kube/errors.ts';
 import type { KubeObject, Resource } from '../../operator/kube/object.ts';
 import { podReportOf } from '../../operator/mailrelay/pod-report.ts';
 import { configMaps } from '../operator/kube/fakes.ts';
@@ -125,7 +126,10 @@ async function readyPod(namespace: string, name: string): Promise<Pod> {
   return await waitUntil(
     `${namespace}/${name} to be ready`,
     async () => {
-      const pod = await world.get<Pod>(podKind, { namespace, name }).catch(() => undefined);
+      const pod = await world.get<Pod>(podKind, { namespace, name }).catch((error: unknown) => {
+        if (!isNotFound(error)) throw error;
+        return undefined;
+      });
       const ready = pod?.status.conditions?.find(({ type }) => type === 'Ready');
       return ready?.status === 'True' ? pod : undefined;
     },
