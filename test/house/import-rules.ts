@@ -25,7 +25,9 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'relay/sign': common,
   'relay/deliver': common,
   'relay/schedule/retry': common,
-  'relay/queue': common,
+  /** The connection; what it is for is its user's to know. */
+  'relay/redis': [],
+  'relay/queue': [...common, 'relay/redis'],
   'relay/bounce': [...common, 'relay/sign'],
   'relay/accept': [...common, 'relay/policy', 'relay/sign', 'relay/queue'],
   'relay/schedule': [...common, 'relay/schedule/retry', 'relay/queue', 'relay/deliver', 'relay/bounce'],
@@ -36,7 +38,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'relay/relay': [
     ...common,
     ...['accept', 'policy', 'sign', 'queue', 'schedule', 'deliver', 'bounce'].map(stage => `relay/${stage}`),
-    ...['http', 'log', 'metrics', 'reload', 'scrape'].map(part => `relay/${part}`),
+    ...['http', 'log', 'metrics', 'redis', 'reload', 'scrape'].map(part => `relay/${part}`),
   ],
   'relay/main': ['relay/relay', 'relay/config', 'relay/log'],
   operator: ['crds', 'relay/config', 'relay/clock', 'relay/log'],
@@ -54,6 +56,7 @@ const typesOf: Readonly<Record<string, RegExp>> = {
 const adapters: Readonly<Record<string, RegExp>> = {
   'smtp-server': /^relay\/accept\//,
   nodemailer: /^relay\/deliver\//,
+  ioredis: /^relay\/redis\/connection\.ts$/,
   mailauth: /^relay\/sign\//,
   /** In standalone its lock is a lock on a folder, not a store. */
   'node:sqlite': /^(relay\/queue\/sqlite\/|operator\/standalone\/lock\.ts$)/,

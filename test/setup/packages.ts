@@ -23,6 +23,11 @@ export const requirements: readonly Requirement[] = [
   { debianPackage: 'opendkim-tools', purpose: "OpenDKIM's command line" },
   { debianPackage: 'prometheus', purpose: 'promtool, which reads and runs the alert rules' },
   { debianPackage: 'knot', purpose: 'authoritative DNS servers whose zones the tests edit' },
+  {
+    debianPackage: 'redis-server',
+    purpose: 'the shared queue, alone, with Sentinels and as a Cluster; the tests start their own',
+  },
+  { debianPackage: 'redis-tools', purpose: 'redis-cli, which makes the Cluster' },
 ];
 
 /** Where something must be built or brought from Go modules and no Go is new enough for it. */

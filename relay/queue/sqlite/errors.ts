@@ -9,6 +9,8 @@ import { LeaseLostError, QueueFullError } from '../queue.ts';
  *   QUEUE_FAULT         the disk or the worker failed while running: the owner should restart the process
  *   QUEUE_CLOSED        asked after close()
  *   QUEUE_REFUSED       the request makes no sense (a message without recipients, an id used twice): the caller's bug
+ *   QUEUE_UNAVAILABLE   Redis is away, or did not answer in time
+ *   QUEUE_UNSAFE        Redis would not keep mail as `durability` asks
  */
 export type StoreErrorCode =
   | 'POSTROAD_DATA_FOLDER_IN_USE'
@@ -16,7 +18,9 @@ export type StoreErrorCode =
   | 'POSTROAD_QUEUE_NEWER'
   | 'POSTROAD_QUEUE_FAULT'
   | 'POSTROAD_QUEUE_CLOSED'
-  | 'POSTROAD_QUEUE_REFUSED';
+  | 'POSTROAD_QUEUE_REFUSED'
+  | 'POSTROAD_QUEUE_UNAVAILABLE'
+  | 'POSTROAD_QUEUE_UNSAFE';
 
 export class QueueStoreError extends Error {
   override name = 'QueueStoreError';

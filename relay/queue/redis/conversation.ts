@@ -1,0 +1,185 @@
+/**
+ * Asks scripts of partitions, wherever they are now. What did not run is asked again until it did, or the time is over; what may have run is
+ * asked again only where the script knows how to be asked twice.
+ */
+import type { Argument, Command, Reply } from '../../redis/connection.ts';
+import { RedisFault } from '../../redis/errors.ts';
+import type { RedisServer, RedisServers } from '../../redis/servers.ts';
+import { QueueStoreError } from '../sqlite/errors.ts';
+import type { DurabilityAsked, DurabilityVerdict } from './durability.ts';
+import { toQueueError } from './errors.ts';
+import { ServerGuard } from './guard.ts';
+import type { Partition } from './keys.ts';
+import { Outbox } from './outbox.ts';
+import type { ScriptName, Scripts } from './scripts.ts';
+
+interface Desk {
+  readonly server: RedisServer;
+  readonly guard: ServerGuard;
+  readonly writes: Outbox;
+  readonly reads: Outbox;
+}
+
+export interface Question {
+  readonly partition: Partition;
+  readonly script: ScriptName;
+  readonly asked: object;
+  readonly bodies?: readonly Buffer[];
+}
+
+export interface AskOptions {
+  /** Answered only when it is as durable as was asked for. */
+  readonly durable?: boolean;
+  /** Asked again also when its answer was lost. */
+  readonly repeatable?: boolean;
+}
+
+export interface Answer {
+  readonly reply: readonly Reply[];
+  /** An earlier try may have run. */
+  readonly doubtful: boolean;
+}
+
+/** How long a question may take, Redis being away included. An SMTP client gets its 451 after this. */
+const patienceMs = 5000;
+const firstPauseMs = 10;
+const longestPauseMs = 200;
+
+export interface ConversationParts {
+  readonly servers: RedisServers;
+  readonly scripts: Scripts;
+  readonly durability: DurabilityAsked;
+  /** Before a partition is asked anything else. */
+  readonly open: (partition: Partition, conversation: Conversation) => Promise<void>;
+  /** For tests: the last argument of each script. */
+  readonly nowMs?: () => number;
+}
+
+export class Conversation {
+  readonly #parts: ConversationParts;
+  readonly #desks = new Map<string, Desk>();
+  readonly #opening = new Map<Partition, Promise<void>>();
+  readonly #opened = new Set<Partition>();
+
+  constructor(parts: ConversationParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws QueueFullError, QueueStoreError */
+  async ask({ partition, script, asked, bodies = [] }: Question, options: AskOptions = {}): Promise<Answer> {
+    const { scripts, nowMs } = this.#parts;
+    const command = (): Command => {
+      const args: Argument[] = [JSON.stringify(asked), ...bodies];
+      if (nowMs !== undefined) args.push(nowMs());
+      return ['EVALSHA', scripts[script].sha, partition.keys.length, ...partition.keys, ...args];
+    };
+    if (script !== 'open' && !this.#opened.has(partition)) await this.#openFirst(partition);
+    const { reply, doubtful } = await this.#persist(partition, command, options);
+    if (!Array.isArray(reply))
+      throw new QueueStoreError('POSTROAD_QUEUE_FAULT', `${script} answered what it never does`);
+    return { reply, doubtful };
+  }
+
+  /** A plain command on one key of the partition; it must do no harm when it runs twice. */
+  async command(partition: Partition, command: Command): Promise<Reply> {
+    return (await this.#persist(partition, () => command, { repeatable: true })).reply;
+  }
+
+  /** What is known of each server that was asked. */
+  verdicts(): { readonly name: string; readonly verdict: DurabilityVerdict | undefined }[] {
+    return [...this.#desks.values()].map(({ server, guard }) => ({ name: server.name, verdict: guard.last }));
+  }
+
+  /** Looks at the settings of all servers again. Servers that are away are seen by whoever asks them something. */
+  async look(): Promise<void> {
+    const current = new Set(this.#parts.servers.all());
+    for (const [name, { server, guard }] of this.#desks) {
+      if (!current.has(server)) this.#desks.delete(name);
+      else if (server.writes.ready) await unlessAway(guard.look());
+    }
+  }
+
+  close(): void {
+    this.#parts.servers.close();
+  }
+
+  /** Who comes meanwhile waits for the same, so that what was asked first is done first. */
+  #openFirst(partition: Partition): Promise<void> {
+    const known = this.#opening.get(partition);
+    if (known !== undefined) return known;
+    const opening = this.#parts.open(partition, this).then(() => {
+      this.#opened.add(partition);
+    });
+    this.#opening.set(partition, opening);
+    const done = () => this.#opening.delete(partition);
+    opening.then(done, done);
+    return opening;
+  }
+
+  async #persist(
+    partition: Partition,
+    command: () => Command,
+    { durable = false, repeatable = false }: AskOptions,
+  ): Promise<{ reply: Reply; doubtful: boolean }> {
+    const untilMs = performance.now() + patienceMs;
+    let doubtful = false;
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+      try {
+        return { reply: await this.#once(partition, command, { durable, untilMs }), doubtful };
+      } catch (error) {
+        const again = error instanceof RedisFault && mayAsk(error, repeatable) && performance.now() + pauseMs < untilMs;
+        if (!again) throw toQueueError(error);
+        doubtful ||= error.kind === 'Unknown';
+        this.#learnFrom(error);
+      }
+      await new Promise(resolve => setTimeout(resolve, pauseMs));
+    }
+  }
+
+  async #once(
+    { slot }: Partition,
+    command: () => Command,
+    { durable, untilMs }: { durable: boolean; untilMs: number },
+  ): Promise<Reply> {
+    const server = await this.#parts.servers.serverOf(slot, untilMs);
+    const desk = this.#deskOf(server);
+    const connection = durable ? server.writes : server.reads;
+    // Who comes when it has been away for long does not wait as long again.
+    const awayMs = connection.awaySinceMs;
+    await connection.waitReady(awayMs === undefined ? untilMs : Math.min(untilMs, awayMs + patienceMs));
+    return await (durable ? desk.writes : desk.reads).ask(command());
+  }
+
+  #learnFrom({ moved, noScript }: RedisFault): void {
+    if (moved) this.#parts.servers.forget();
+    if (!noScript) return;
+    for (const { writes, reads } of this.#desks.values()) {
+      writes.reload();
+      reads.reload();
+    }
+  }
+
+  #deskOf(server: RedisServer): Desk {
+    const known = this.#desks.get(server.name);
+    if (known?.server === server) return known;
+    const { scripts, durability } = this.#parts;
+    const guard = new ServerGuard(durability, server.writes);
+    const writes = new Outbox({ connection: server.writes, scripts, judged: () => guard.judged() });
+    const reads = new Outbox({ connection: server.reads, scripts });
+    const desk = { server, guard, writes, reads };
+    this.#desks.set(server.name, desk);
+    return desk;
+  }
+}
+
+function mayAsk({ kind }: RedisFault, repeatable: boolean): boolean {
+  return kind === 'NotDone' || (kind === 'Unknown' && repeatable);
+}
+
+async function unlessAway(looking: Promise<void>): Promise<void> {
+  try {
+    await looking;
+  } catch (error) {
+    if (!(error instanceof RedisFault)) throw error;
+  }
+}

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- The owner lives: its leases are not taken over before `ownerTtlMs` have passed.
+--
+-- KEYS  1 meta, 2 absent
+-- ARGV  1 { owner, ownerTtlMs } as JSON
+-- Returns { now }
+
+-- @include base clock slots leases
+local asked = cjson.decode(ARGV[1])
+owner_lives(asked.owner, asked.ownerTtlMs)
+return { tostring(now) }

@@ -1,0 +1,21 @@
+-- Names of the partition's keys (keys.ts tells what each holds) and its counters.
+local base = string.sub(KEYS[1], 1, -5)
+local meta = KEYS[1]
+local ids, leases, owners = base .. 'ids', base .. 'leases', base .. 'owners'
+local due_of_slots, wake_of_slots, tenants = base .. 'due', base .. 'wake', base .. 'tenants'
+local suspended = base .. 'suspended'
+
+local function message_key(id) return base .. 'm:' .. id end
+local function body_key(id) return base .. 'b:' .. id end
+local function slot_key(slot) return base .. 'q:' .. slot end
+local function line_key(tenant) return base .. 'line:' .. tenant end
+local function owner_key(owner) return base .. 'l:' .. owner end
+local function parked_key(destination) return base .. 'parked:' .. destination end
+
+local function slot_of(tenant, destination) return tenant .. '\n' .. destination end
+local function tenant_of(slot) return string.match(slot, '^([^\n]*)\n') end
+local function destination_of(slot) return string.match(slot, '\n(.*)$') end
+
+local function count(counter, by)
+  if by ~= 0 then redis.call('HINCRBY', meta, counter, by) end
+end

@@ -1,0 +1,58 @@
+-- A lease: token -> message, slot, recipients, and since when they were due. A token is `<owner>.<one call>.<number>`: it is used once, so
+-- whoever presents it after it ended is refused, whatever happened in between.
+
+local function owner_of(token) return string.match(token, '^([^.]+)%.') end
+
+local function owner_lives(owner, ttl_ms)
+  redis.call('ZADD', owners, 'GT', now + ttl_ms, owner)
+end
+
+local function put_lease(token, lease, expiry)
+  redis.call('HSET', leases, token, cjson.encode(lease))
+  redis.call('ZADD', owner_key(owner_of(token)), expiry, token)
+end
+
+local function get_lease(token)
+  local text = redis.call('HGET', leases, token)
+  return text and cjson.decode(text) or nil
+end
+
+-- ZREM first: a first write that takes memory would be refused by a server that is full.
+local function drop_lease(token)
+  redis.call('ZREM', owner_key(owner_of(token)), token)
+  redis.call('HDEL', leases, token)
+end
+
+-- Its recipients wait again. Returns how many.
+local function end_lease(token)
+  local lease = get_lease(token)
+  drop_lease(token)
+  if not lease then return 0 end
+  for _, index in ipairs(lease.x) do
+    redis.call('ZADD', slot_key(lease.s), lease.d, lease.i .. ' ' .. index)
+  end
+  slot_waits(lease.s, lease.d)
+  count('leased', -#lease.x)
+  count('waiting', #lease.x)
+  return #lease.x
+end
+
+-- Leases that are over, by time or because their owner gave no sign of life; `most` at a time, so that no script is long.
+local function end_leases(most)
+  local left = most
+  for _, owner in ipairs(redis.call('ZRANGEBYSCORE', owners, '-inf', now)) do
+    for _, token in ipairs(redis.call('ZRANGE', owner_key(owner), 0, left - 1)) do
+      end_lease(token)
+      left = left - 1
+    end
+    if redis.call('EXISTS', owner_key(owner)) == 0 then redis.call('ZREM', owners, owner) end
+    if left <= 0 then return end
+  end
+  for _, owner in ipairs(redis.call('ZRANGE', owners, 0, -1)) do
+    for _, token in ipairs(redis.call('ZRANGEBYSCORE', owner_key(owner), '-inf', now, 'LIMIT', 0, left)) do
+      end_lease(token)
+      left = left - 1
+    end
+    if left <= 0 then return end
+  end
+end

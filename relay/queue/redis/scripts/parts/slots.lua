@@ -1,0 +1,51 @@
+-- A slot is a tenant and a destination with Waiting recipients. `due` has the due time of its earliest; from there it is either in
+-- `wake` (by time, or until the end of a suspension) or in its tenant's line, ready to be claimed. Being in both does no harm.
+
+local function park_until(slot, at)
+  local destination = destination_of(slot)
+  local until_ms = redis.call('ZSCORE', suspended, destination)
+  if until_ms and tonumber(until_ms) > at then
+    redis.call('SADD', parked_key(destination), slot)
+    return tonumber(until_ms)
+  end
+  return at
+end
+
+local function leave_line(slot)
+  local tenant = tenant_of(slot)
+  if redis.call('ZREM', line_key(tenant), slot) == 1 and redis.call('EXISTS', line_key(tenant)) == 0 then
+    redis.call('ZREM', tenants, tenant)
+  end
+end
+
+-- A recipient began to wait.
+local function slot_waits(slot, due)
+  local before = redis.call('ZSCORE', due_of_slots, slot)
+  if before and tonumber(before) <= due then return end
+  redis.call('ZADD', due_of_slots, due, slot)
+  redis.call('ZADD', wake_of_slots, park_until(slot, due), slot)
+end
+
+-- Recipients stopped waiting, or had their turn: what is the earliest now? Returns it.
+local function slot_changed(slot)
+  local first = redis.call('ZRANGE', slot_key(slot), 0, 0, 'WITHSCORES')
+  if #first == 0 then
+    redis.call('ZREM', due_of_slots, slot)
+    redis.call('ZREM', wake_of_slots, slot)
+    redis.call('SREM', parked_key(destination_of(slot)), slot)
+    leave_line(slot)
+    return nil
+  end
+  local due = tonumber(first[2])
+  redis.call('ZADD', due_of_slots, due, slot)
+  if due > now then leave_line(slot) end
+  if due > now or not redis.call('ZSCORE', line_key(tenant_of(slot)), slot) then
+    redis.call('ZADD', wake_of_slots, park_until(slot, due), slot)
+  end
+  return due
+end
+
+local function suspended_until(slot)
+  local until_ms = redis.call('ZSCORE', suspended, destination_of(slot))
+  return until_ms and tonumber(until_ms) or 0
+end

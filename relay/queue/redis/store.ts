@@ -1,0 +1,279 @@
+/**
+ * The `Redis` queue: shared by any number of relays, each of which may die at any instant.
+ *
+ *   accept ──openSpool──► memory ≤ 256 KiB, else a file ──enqueue──► pieces, if large ──► one script ──► barrier ──► 250
+ *   schedule ──claim, settle, renew──► one script each             (outbox.ts: all that is asked in a turn, in one write)
+ *
+ * One script is one transition, on the server's clock. Leases carry tokens that are used once: whoever comes with one that ended is refused.
+ * Each opening of the queue is an owner that says four times in ten seconds that it lives; when it stops, others take its leases over.
+ *
+ * Round trips of a message that is delivered at once: enqueue and settle, two, each shared with all that was asked at the same time; with one
+ * that waits a claim, shared by all that it brings. A content over 256 KiB adds one for each 256 KiB, both ways. A claim of a Cluster asks
+ * each of its 8 partitions once, and visits those that have something.
+ *
+ * A crash, by what was under way:
+ *   uploading            the pieces go by themselves after ten minutes. The client got no 250.
+ *   enqueue, no answer   stored whole, or not at all: asked again, it says which. When Redis stays away the client is told 451, and the
+ *                        message may be there all the same: then it is delivered, and a second time when the client sends it again.
+ *   enqueue, answered    as durable as `durability` asks (durability.ts).
+ *   claimed, delivering  the lease ends with its time or its owner's; delivered twice if the next hop had said 250 already (G2).
+ *   claim, no answer     the next claim gives back what that one leased.
+ *   settle, no answer    asked again: settled now, or the lease is lost, which here may mean that it was settled before.
+ *   Redis restarts       what was acknowledged is in its append-only file, leases too.
+ *   a replica takes over with Fsync and Replicas it has what was acknowledged, while one was connected.
+ */
+import type { Reply } from '../../redis/connection.ts';
+import {
+  type Claim,
+  type ClaimRequest,
+  type Filter,
+  LeaseLostError,
+  type NewMessage,
+  type Page,
+  type Queue,
+  type QueueEntry,
+  type QueueStats,
+  type Settlement,
+  type Spool,
+} from '../queue.ts';
+import { QueueStoreError } from '../sqlite/errors.ts';
+import { ContentSpool, type SpoolPlace } from '../sqlite/spool.ts';
+import type { Administration, Move } from './administration.ts';
+import type { Claiming } from './claiming.ts';
+import { parseRecord } from './codec.ts';
+import { packContent, RemoteContent, releaseMemory } from './content.ts';
+import type { Conversation } from './conversation.ts';
+import { homeOf, type Partition } from './keys.ts';
+import { type Owner, ownerTtlMs, partitionOfToken } from './owner.ts';
+import { bodyOf, bornLeased, refuseWithoutRecipients, toWire, toWireOutcome, type WireMessage } from './wire.ts';
+
+export interface RedisQueueParts {
+  readonly conversation: Conversation;
+  readonly partitions: readonly [Partition, ...Partition[]];
+  readonly owner: Owner;
+  readonly claiming: Claiming;
+  readonly administration: Administration;
+  readonly place: SpoolPlace;
+  readonly nowMs: () => number;
+  /** Ends what runs beside: signs of life, looks at the servers. */
+  readonly stop: () => void;
+}
+
+export class RedisQueue implements Queue {
+  readonly #parts: RedisQueueParts;
+  readonly #under = new Set<Promise<unknown>>();
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: RedisQueueParts) {
+    this.#parts = parts;
+  }
+
+  openSpool(): Spool {
+    return new ContentSpool(this.#parts.place);
+  }
+
+  enqueue(message: NewMessage, options?: { readonly leaseMs: number }): Promise<Claim[]> {
+    return this.#run(() => this.#enqueue(message, options));
+  }
+
+  settle(settlement: Settlement): Promise<void> {
+    return this.#run(() => this.#settle(settlement));
+  }
+
+  async #enqueue(message: NewMessage, options: { readonly leaseMs: number } | undefined): Promise<Claim[]> {
+    refuseWithoutRecipients(message);
+    const { conversation, owner, nowMs } = this.#parts;
+    const partition = this.#homeOf(message.id);
+    const call = owner.nextCall(partition.number);
+    const upload = `${owner.name}.${call}`;
+    const content = await packContent(message.content, { conversation, partition, upload });
+    const tokenOf = options === undefined ? undefined : (number: number) => owner.token(call, number);
+    const wire = toWire(message, content, upload, tokenOf);
+    const lease = options === undefined ? {} : { leaseMs: options.leaseMs };
+    const asked = { message: wire, owner: owner.name, ownerTtlMs, ...lease };
+    const leaseExpiryTimeMs = nowMs() + (options?.leaseMs ?? 0);
+    const bodies = [bodyOf(message, content)];
+    const answer = await conversation.ask(
+      { partition, script: 'enqueue', asked, bodies },
+      { durable: true, repeatable: true },
+    );
+    refuseUnfit(Number(answer.reply[1]), message.id);
+    releaseMemory(message.content);
+    if (options === undefined) return [];
+    const kept =
+      content.pieces === 0
+        ? message.content
+        : new RemoteContent({ conversation, partition, id: message.id }, parseRecord(wire.r));
+    return bornLeased(message, wire, { content: kept, leaseExpiryTimeMs });
+  }
+
+  claim(request: ClaimRequest): Promise<Claim[]> {
+    return this.#run(() => this.#parts.claiming.claim(request));
+  }
+
+  nextDueTimeMs(): Promise<number | undefined> {
+    return this.#run(() => this.#nextDueTimeMs());
+  }
+
+  async #nextDueTimeMs(): Promise<number | undefined> {
+    const { owner, nowMs } = this.#parts;
+    const replies = await this.#askAll('next-due', { owner: owner.name });
+    const times = replies
+      .filter(reply => String(reply[1]) !== '')
+      .map(([now, time]) => Number(time) - Number(now) + nowMs());
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  async suspend(destination: string, untilMs: number): Promise<void> {
+    await this.#run(() => this.#askAll('suspend', { destination, forMs: untilMs - this.#parts.nowMs() }));
+  }
+
+  renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]> {
+    return this.#run(() => this.#renew(tokens, leaseMs));
+  }
+
+  async #renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]> {
+    const { conversation, partitions, owner } = this.#parts;
+    const lost = new Set<string>();
+    const byPartition = Map.groupBy(tokens, token => partitions[partitionOfToken(token) ?? -1]);
+    for (const token of byPartition.get(undefined) ?? []) lost.add(token);
+    await Promise.all(
+      [...byPartition].map(async ([partition, its]) => {
+        if (partition === undefined) return;
+        const asked = { owner: owner.name, ownerTtlMs, leaseMs, tokens: its };
+        const { reply } = await conversation.ask({ partition, script: 'renew', asked }, { repeatable: true });
+        for (const token of reply.slice(1)) lost.add(String(token));
+      }),
+    );
+    return tokens.filter(token => lost.has(token));
+  }
+
+  async #settle({ claim, outcomes, messages }: Settlement): Promise<void> {
+    const { conversation, partitions, owner, nowMs } = this.#parts;
+    const partition = partitions[partitionOfToken(claim.token) ?? -1];
+    if (partition === undefined || !claim.token.startsWith(`${owner.name}.`))
+      throw new LeaseLostError('The lease is of another owner.');
+    for (const message of messages) refuseWithoutRecipients(message);
+    await this.#refuseKnown(messages, partition);
+    const wired: { wire: WireMessage; body: Buffer }[] = [];
+    for (const message of messages) {
+      const upload = `${owner.name}.${owner.nextCall(partition.number)}`;
+      const content = await packContent(message.content, { conversation, partition, upload });
+      wired.push({ wire: toWire(message, content, upload), body: bodyOf(message, content) });
+    }
+    const asked = {
+      token: claim.token,
+      id: claim.message.id,
+      owner: owner.name,
+      outcomes: outcomes.map(outcome => toWireOutcome(outcome, nowMs())),
+      messages: wired.map(({ wire }) => wire),
+    };
+    const question = { partition, script: 'settle', asked, bodies: wired.map(({ body }) => body) } as const;
+    const { reply, doubtful } = await conversation.ask(question, { durable: true, repeatable: true });
+    refuseUnsettled(Number(reply[1]), doubtful);
+  }
+
+  hold(filter: Filter): Promise<number> {
+    return this.#move('hold', filter);
+  }
+
+  release(filter: Filter): Promise<number> {
+    return this.#move('release', filter);
+  }
+
+  retryNow(filter: Filter): Promise<number> {
+    return this.#move('retryNow', filter);
+  }
+
+  list(filter: Filter, page: { readonly limit: number; readonly after?: string }): Promise<Page<QueueEntry>> {
+    return this.#run(() => this.#parts.administration.list(filter, page));
+  }
+
+  count(filter: Filter): Promise<number> {
+    return this.#run(() => this.#parts.administration.count(filter));
+  }
+
+  stats(): Promise<QueueStats> {
+    return this.#run(() => this.#parts.administration.stats());
+  }
+
+  async probe(): Promise<void> {
+    const { conversation, partitions } = this.#parts;
+    const options = { durable: true, repeatable: true };
+    const ask = (partition: Partition) => conversation.ask({ partition, script: 'probe', asked: {} }, options);
+    await this.#run(() => Promise.all(partitions.map(ask)));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** What is leased to us waits again at once, where Redis is there to hear it; else when our time is over. */
+  async #close(): Promise<void> {
+    const { conversation, stop } = this.#parts;
+    await Promise.allSettled([...this.#under]);
+    stop();
+    await Promise.allSettled([this.#leave()]);
+    conversation.close();
+  }
+
+  async #leave(): Promise<void> {
+    const { conversation, partitions, owner } = this.#parts;
+    for (const partition of partitions) {
+      const question = { partition, script: 'leave', asked: { owner: owner.name } } as const;
+      for (let left = 1; left > 0; ) left = Number((await conversation.ask(question, { repeatable: true })).reply[1]);
+    }
+  }
+
+  #run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined)
+      return Promise.reject(new QueueStoreError('POSTROAD_QUEUE_CLOSED', 'The queue is closed.'));
+    const under = work();
+    this.#under.add(under);
+    const done = () => this.#under.delete(under);
+    under.then(done, done);
+    return under;
+  }
+
+  #move(move: Move, filter: Filter): Promise<number> {
+    return this.#run(() => this.#parts.administration.move(move, filter));
+  }
+
+  #homeOf(id: string): Partition {
+    const { partitions } = this.#parts;
+    return partitions[homeOf(id, partitions.length)] ?? partitions[0];
+  }
+
+  /** A message that a settlement causes is stored beside its cause; its id must be new where it would be by itself, too. */
+  async #refuseKnown(messages: readonly NewMessage[], beside: Partition): Promise<void> {
+    for (const { id } of messages) {
+      const home = this.#homeOf(id);
+      if (home === beside) continue;
+      const known = await this.#parts.conversation.command(home, ['EXISTS', `${home.base}m:${id}`]);
+      if (known === 1) refuseUnfit(-1, id);
+    }
+  }
+
+  async #askAll(script: 'next-due' | 'suspend', asked: object): Promise<(readonly Reply[])[]> {
+    const { conversation, partitions } = this.#parts;
+    const answers = partitions.map(partition => conversation.ask({ partition, script, asked }, { repeatable: true }));
+    return (await Promise.all(answers)).map(({ reply }) => reply);
+  }
+}
+
+function refuseUnfit(verdict: number, id: string): void {
+  if (verdict >= 0) return;
+  if (verdict === -1) throw new QueueStoreError('POSTROAD_QUEUE_REFUSED', `The id ${id} is taken.`);
+  throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', 'Redis has lost a content before its message was stored.');
+}
+
+function refuseUnsettled(verdict: number, doubtful: boolean): void {
+  if (verdict === -3 || verdict === -4) refuseUnfit(verdict + 2, 'of a message to be sent');
+  if (verdict >= 0) return;
+  throw new LeaseLostError(
+    doubtful
+      ? 'The lease has ended: by this settlement, whose first answer was lost, or before it.'
+      : 'The lease has ended; its outcome was not kept.',
+  );
+}

@@ -1,0 +1,183 @@
+/**
+ * One connection to one server: what is asked together goes out in one write and comes back in order. Adapts ioredis; nothing is ever
+ * sent twice behind the caller's back, and no wait is longer than it says.
+ */
+import { type RedisOptions as AnyClientOptions, Redis } from 'ioredis';
+import { faultOfReply, RedisFault } from './errors.ts';
+import type { RedisAddress, RedisOptions } from './options.ts';
+
+type ClientOptions = Omit<AnyClientOptions, 'replyMapping'>;
+
+export type Argument = string | number | Buffer;
+/** Texts come as Buffers. */
+export type Reply = number | Buffer | null | readonly Reply[];
+export type Command = readonly [name: string, ...args: Argument[]];
+
+const connectTimeoutMs = 2000;
+const longestReconnectMs = 500;
+/** Against half-open connections, when the kernel sees no other sign. */
+const keepAliveMs = 5000;
+
+export class RedisConnection {
+  readonly #options: () => RedisOptions;
+  readonly #address: RedisAddress | undefined;
+  #client: Redis;
+  #generation = 0;
+  #awaySinceMs: number | undefined = performance.now();
+  #lastError: Error | undefined;
+  #closed = false;
+
+  /** `address`: of that server, also when the options name others. */
+  constructor(options: () => RedisOptions, address?: RedisAddress) {
+    this.#options = options;
+    this.#address = address;
+    this.#client = this.#open();
+  }
+
+  /** Changes with each connection made: what was found out about the server before may be about another one. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get ready(): boolean {
+    return this.#client.status === 'ready';
+  }
+
+  /** Since when it is away; undefined while it is there. */
+  get awaySinceMs(): number | undefined {
+    return this.#awaySinceMs;
+  }
+
+  /** @throws RedisFault NotDone */
+  async waitReady(untilMs: number): Promise<void> {
+    while (!this.ready) {
+      const leftMs = untilMs - performance.now();
+      if (this.#closed || leftMs <= 0) throw this.#away();
+      await this.#readyWithin(leftMs);
+    }
+  }
+
+  /**
+   * Answers or faults, in order. With `generation`, only if the connection is still that one.
+   * @throws RedisFault NotDone: nothing was sent
+   */
+  async run(
+    commands: readonly Command[],
+    timeoutMs: number,
+    generation = this.#generation,
+  ): Promise<(Reply | RedisFault)[]> {
+    if (!this.ready || generation !== this.#generation) throw this.#away();
+    const client = this.#client;
+    const pipeline = client.pipeline();
+    for (const command of commands) pipeline.callBuffer(...(command as [string, ...Argument[]]));
+    const late = Promise.withResolvers<'late'>();
+    const timer = setTimeout(() => late.resolve('late'), timeoutMs);
+    try {
+      const results = await Promise.race([pipeline.exec(), late.promise]);
+      if (results === 'late' || results === null) {
+        // Whatever it still answers belongs to nobody, and the next command should not stand behind it.
+        client.disconnect(true);
+        const fault = new RedisFault('Unknown', `Redis did not answer within ${timeoutMs} ms`);
+        return commands.map(() => fault);
+      }
+      return results.map(([error, value]) => (error === null ? (value as Reply) : faultOf(error)));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A new connection by what the options say now; what is under way ends on the old one. */
+  renew(): void {
+    if (this.#closed) return;
+    const old = this.#client;
+    this.#client = this.#open();
+    old.quit().catch(() => old.disconnect());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client.disconnect();
+  }
+
+  #away(): RedisFault {
+    const why = this.#lastError === undefined ? '' : `: ${this.#lastError.message}`;
+    return new RedisFault('NotDone', `Redis is away${why}`, { moved: true, cause: this.#lastError });
+  }
+
+  #open(): Redis {
+    const settings = clientOptions(this.#options(), this.#address);
+    const client = new Redis(settings);
+    client.on('ready', () => {
+      this.#generation += 1;
+      if (client === this.#client) this.#awaySinceMs = undefined;
+    });
+    client.on('error', error => {
+      this.#lastError = error;
+    });
+    client.on('close', () => {
+      if (client === this.#client) this.#awaySinceMs ??= performance.now();
+    });
+    return client;
+  }
+
+  async #readyWithin(ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const client = this.#client;
+    // In steps, since `renew` may have put another client in its place.
+    const timer = setTimeout(resolve, Math.min(ms, 100));
+    client.once('ready', resolve);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      client.off('ready', resolve);
+    }
+  }
+}
+
+function faultOf(error: Error): RedisFault {
+  if (error.name === 'ReplyError') return faultOfReply(error);
+  // ioredis refuses to queue while it is not connected; then nothing was sent.
+  if (error.message.startsWith("Stream isn't writeable"))
+    return new RedisFault('NotDone', 'Redis is away', { moved: true });
+  return new RedisFault('Unknown', `the connection to Redis broke: ${error.message}`, { moved: true, cause: error });
+}
+
+function clientOptions(options: RedisOptions, address: RedisAddress | undefined): ClientOptions {
+  const { type, addresses, sentinel, credentials, tls, database } = options;
+  const secure = tls === undefined ? {} : { tls: tlsOptions(tls) };
+  const common: ClientOptions = {
+    ...secure,
+    ...(credentials?.username === undefined ? {} : { username: credentials.username }),
+    ...(credentials === undefined ? {} : { password: credentials.password }),
+    ...(type === 'Cluster' ? {} : { db: database }),
+    protocol: 2,
+    disableClientInfo: true,
+    connectTimeout: connectTimeoutMs,
+    keepAlive: keepAliveMs,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    maxRetriesPerRequest: null,
+    maxLoadingRetryTime: longestReconnectMs,
+    retryStrategy: times => Math.min(times * 50, longestReconnectMs),
+    reconnectOnError: error => (error.message.startsWith('READONLY') ? 1 : false),
+  };
+  if (address !== undefined) return { ...common, ...address };
+  if (type !== 'Sentinel') return { ...common, ...addresses[0] };
+  return {
+    ...common,
+    sentinels: addresses.map(({ host, port }) => ({ host, port })),
+    name: sentinel?.masterName ?? '',
+    ...(sentinel?.credentials?.username === undefined ? {} : { sentinelUsername: sentinel.credentials.username }),
+    ...(sentinel?.credentials === undefined ? {} : { sentinelPassword: sentinel.credentials.password }),
+    ...(tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(tls) }),
+    sentinelCommandTimeout: connectTimeoutMs,
+    sentinelRetryStrategy: times => Math.min(times * 50, longestReconnectMs),
+    failoverDetector: true,
+  };
+}
+
+function tlsOptions({ verified, ca }: NonNullable<RedisOptions['tls']>): { rejectUnauthorized: boolean; ca?: string } {
+  return { rejectUnauthorized: verified, ...(ca === undefined ? {} : { ca }) };
+}

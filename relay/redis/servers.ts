@@ -1,0 +1,180 @@
+/** The servers behind a Redis: one, or the masters of a Cluster by hash slot. Who they are is asked again whenever one says otherwise. */
+import { type Command, RedisConnection, type Reply } from './connection.ts';
+import { RedisFault } from './errors.ts';
+import type { RedisAddress, RedisOptions } from './options.ts';
+
+/** Two connections: what waits to be durable must not hold up what need not. */
+export interface RedisServer {
+  readonly name: string;
+  readonly writes: RedisConnection;
+  readonly reads: RedisConnection;
+}
+
+export interface RedisServers {
+  /** @throws RedisFault NotDone, when nobody knows by then */
+  serverOf(slot: number, untilMs: number): Promise<RedisServer>;
+  all(): readonly RedisServer[];
+  /** Somebody said that what we know is wrong. */
+  forget(): void;
+  /** The options say something else: new connections take the place of the old ones. */
+  renew(): void;
+  close(): void;
+}
+
+export function connectRedis(options: () => RedisOptions): RedisServers {
+  return options().type === 'Cluster' ? new ClusterServers(options) : new OneServer(options);
+}
+
+function open(options: () => RedisOptions, name: string, address?: RedisAddress): RedisServer {
+  return { name, writes: new RedisConnection(options, address), reads: new RedisConnection(options, address) };
+}
+
+function each(servers: Iterable<RedisServer>, what: 'renew' | 'close'): void {
+  for (const { writes, reads } of servers) for (const connection of [writes, reads]) connection[what]();
+}
+
+class OneServer implements RedisServers {
+  readonly #server: RedisServer;
+
+  constructor(options: () => RedisOptions) {
+    this.#server = open(options, 'server');
+  }
+
+  serverOf(): Promise<RedisServer> {
+    return Promise.resolve(this.#server);
+  }
+
+  all(): readonly RedisServer[] {
+    return [this.#server];
+  }
+
+  /** ioredis follows a Sentinel's word by itself. */
+  forget(): void {
+    return;
+  }
+
+  renew(): void {
+    each(this.all(), 'renew');
+  }
+
+  close(): void {
+    each(this.all(), 'close');
+  }
+}
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly name: string;
+}
+
+const askTimeoutMs = 1000;
+const pauseMs = 20;
+
+class ClusterServers implements RedisServers {
+  readonly #options: () => RedisOptions;
+  readonly #servers = new Map<string, RedisServer>();
+  /** Only for asking who is who. */
+  readonly #seeds: RedisServer[];
+  #ranges: readonly Range[] | undefined;
+  #asking: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: () => RedisOptions) {
+    this.#options = options;
+    this.#seeds = options().addresses.map(address => this.#server(address));
+  }
+
+  async serverOf(slot: number, untilMs: number): Promise<RedisServer> {
+    for (;;) {
+      const range = this.#ranges?.find(({ from, to }) => slot >= from && slot <= to);
+      const server = range === undefined ? undefined : this.#servers.get(range.name);
+      if (server !== undefined) return server;
+      if (this.#closed || performance.now() > untilMs)
+        throw new RedisFault('NotDone', `no server of the Cluster serves slot ${slot}`, { moved: true });
+      this.#ranges = undefined;
+      await this.#ask();
+    }
+  }
+
+  all(): readonly RedisServer[] {
+    return [...this.#servers.values()];
+  }
+
+  forget(): void {
+    this.#ranges = undefined;
+  }
+
+  renew(): void {
+    each(this.#servers.values(), 'renew');
+  }
+
+  close(): void {
+    this.#closed = true;
+    each(this.#servers.values(), 'close');
+  }
+
+  #server(address: RedisAddress): RedisServer {
+    const name = `${address.host}:${address.port}`;
+    const known = this.#servers.get(name);
+    if (known !== undefined) return known;
+    const server = open(this.#options, name, address);
+    this.#servers.set(name, server);
+    return server;
+  }
+
+  #ask(): Promise<void> {
+    this.#asking ??= this.#askAnyone().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  async #askAnyone(): Promise<void> {
+    const ready = this.all().filter(({ reads }) => reads.ready);
+    for (const { name, reads } of ready) {
+      const [reply] = await answered(reads.run([['CLUSTER', 'SLOTS'] satisfies Command], askTimeoutMs));
+      const masters = reply === undefined ? [] : mastersIn(reply, name);
+      if (masters.length === 0) continue;
+      this.#ranges = masters.map(({ from, to, address }) => ({ from, to, name: this.#server(address).name }));
+      this.#dropOthers(new Set(this.#ranges.map(({ name: its }) => its)));
+      return;
+    }
+    await new Promise(resolve => setTimeout(resolve, pauseMs));
+  }
+
+  /** Nodes that are masters no more. Seeds stay: they are how the others are found again. */
+  #dropOthers(wanted: ReadonlySet<string>): void {
+    const seeds = new Set(this.#seeds.map(({ name }) => name));
+    for (const [name, server] of this.#servers) {
+      if (wanted.has(name) || seeds.has(name)) continue;
+      this.#servers.delete(name);
+      each([server], 'close');
+    }
+  }
+}
+
+/** A node that cannot answer is passed over. */
+async function answered(asked: Promise<(Reply | RedisFault)[]>): Promise<Reply[]> {
+  try {
+    return (await asked).filter((reply): reply is Reply => !(reply instanceof RedisFault));
+  } catch (error) {
+    if (error instanceof RedisFault) return [];
+    throw error;
+  }
+}
+
+/** CLUSTER SLOTS: [from, to, [host, port, ...], replicas ...] a range. A node that does not know its own name says none. */
+function mastersIn(reply: Reply, askedName: string): { from: number; to: number; address: RedisAddress }[] {
+  if (!Array.isArray(reply)) return [];
+  return reply.map(range => {
+    const [from, to, master] = range as [number, number, [Buffer | null, number]];
+    const host = String(master[0] ?? '');
+    const unnamed = host === '' || host === '?';
+    return {
+      from,
+      to,
+      address: { host: unnamed ? askedName.slice(0, askedName.lastIndexOf(':')) : host, port: master[1] },
+    };
+  });
+}

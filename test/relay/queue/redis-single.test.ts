@@ -1,0 +1,18 @@
+import { after, before, describe } from 'node:test';
+import { programsMissing } from '../../support/programs.ts';
+import { type RedisPeer, startRedis } from '../../support/redis.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { conformance } from './conformance.ts';
+import { openRedis, single } from './redis-harness.ts';
+
+describe('On one Redis', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
+  const stack = new AsyncDisposableStack();
+  let redis: RedisPeer;
+  before(async () => {
+    const folder = stack.use(await temporaryFolder());
+    redis = stack.use(await startRedis(folder.path));
+  });
+  after(() => stack.disposeAsync());
+
+  conformance('Redis', () => openRedis(single(redis.port)));
+});

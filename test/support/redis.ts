@@ -1,0 +1,163 @@
+/** Real Redis and Valkey servers of a test's own: in a temporary folder, on ports of loopback, ended by their pids. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort } from './free-port.ts';
+import { type OwnedProcess, runProcess, startProcess } from './processes.ts';
+import { waitUntil } from './wait-until.ts';
+
+export type Settings = Readonly<Record<string, string>>;
+
+export interface RedisPeer extends AsyncDisposable {
+  readonly port: number;
+  readonly pid: number;
+  /** What redis-cli says. */
+  ask(...words: readonly string[]): Promise<string>;
+  /** kill -9; the data stays. */
+  kill(): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+  /** On the same port with the same data. */
+  start(): Promise<void>;
+}
+
+const startLimitMs = 20_000;
+
+/** A server that keeps what it acknowledges: append-only file, synced at each write. */
+export const durable: Settings = { appendonly: 'yes', appendfsync: 'always', 'auto-aof-rewrite-percentage': '0' };
+
+export interface RedisPeerOptions {
+  readonly settings?: Settings;
+  readonly program?: string;
+  readonly args?: readonly string[];
+  readonly port?: number;
+  /** For redis-cli. */
+  readonly cliArgs?: readonly string[];
+}
+
+export async function startRedis(folder: string, options: RedisPeerOptions = {}): Promise<RedisPeer> {
+  const { settings = durable, program = 'redis-server', args = [], cliArgs = [] } = options;
+  const port = options.port ?? (await freePort());
+  const directory = join(folder, `redis-${port}`);
+  await mkdir(directory, { recursive: true });
+  const all: Settings = {
+    port: String(port),
+    bind: '127.0.0.1',
+    dir: directory,
+    save: '',
+    'protected-mode': 'no',
+    ...settings,
+  };
+  const file = join(directory, 'redis.conf');
+  const lines = Object.entries(all).map(([name, value]) => `${name} ${value === '' ? '""' : value}`);
+  await writeFile(file, `${lines.join('\n')}\n`);
+  let running: OwnedProcess | undefined;
+
+  async function ask(...words: readonly string[]): Promise<string> {
+    const { stdout, stderr } = await runProcess('redis-cli', ['-p', String(port), ...cliArgs, ...words], {
+      timeoutMs: 10_000,
+    });
+    return `${stdout}${stderr}`.trim();
+  }
+
+  async function start(): Promise<void> {
+    const server = startProcess(program, [file, ...args]);
+    running = server;
+    await waitUntil(
+      `Redis on port ${port} answers`,
+      async () => {
+        if (server.child.exitCode !== null) throw new Error(`Redis ended at its start: ${server.errors()}`);
+        return (await ask('PING')).includes('PONG');
+      },
+      { limitMs: startLimitMs, everyMs: 30 },
+    );
+  }
+
+  async function kill(): Promise<void> {
+    await running?.stop('SIGKILL');
+    running = undefined;
+  }
+
+  await start();
+  return {
+    port,
+    get pid() {
+      return running?.pid ?? -1;
+    },
+    ask,
+    kill,
+    start,
+    signal: signal => running?.child.kill(signal),
+    [Symbol.asyncDispose]: kill,
+  };
+}
+
+export interface RedisCluster extends AsyncDisposable {
+  readonly nodes: readonly RedisPeer[];
+}
+
+/** `masters` nodes, each with `replicas` of its own behind it in the list. */
+export async function startCluster(
+  folder: string,
+  { masters = 3, replicas = 0, settings = durable } = {},
+): Promise<RedisCluster> {
+  const clustered = { ...settings, 'cluster-enabled': 'yes', 'cluster-node-timeout': '2000' };
+  const nodes = await Promise.all(
+    Array.from({ length: masters * (1 + replicas) }, () => startRedis(folder, { settings: clustered })),
+  );
+  const dispose = async () => {
+    await Promise.all(nodes.map(node => node.kill()));
+  };
+  try {
+    const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
+    const [first] = nodes;
+    await first?.ask('--cluster', 'create', ...addresses, '--cluster-replicas', String(replicas), '--cluster-yes');
+    for (const node of nodes) {
+      await waitUntil('the cluster is whole', async () =>
+        (await node.ask('CLUSTER', 'INFO')).includes('cluster_state:ok'),
+      );
+    }
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { nodes, [Symbol.asyncDispose]: dispose };
+}
+
+export interface RedisWithSentinels extends AsyncDisposable {
+  readonly servers: readonly RedisPeer[];
+  readonly sentinels: readonly RedisPeer[];
+  readonly masterName: string;
+}
+
+/** A master, a replica, and three Sentinels that agree within two seconds. */
+export async function startSentinels(folder: string, settings: Settings = durable): Promise<RedisWithSentinels> {
+  const masterName = 'queue';
+  const master = await startRedis(folder, { settings });
+  const replica = await startRedis(folder, { settings: { ...settings, replicaof: `127.0.0.1 ${master.port}` } });
+  const watch: Settings = {
+    [`sentinel monitor ${masterName} 127.0.0.1`]: `${master.port} 2`,
+    [`sentinel down-after-milliseconds ${masterName}`]: '1000',
+    [`sentinel failover-timeout ${masterName}`]: '6000',
+  };
+  const sentinels = await Promise.all(
+    [1, 2, 3].map(() => startRedis(folder, { settings: watch, args: ['--sentinel'] })),
+  );
+  const all = [master, replica, ...sentinels];
+  const dispose = async () => {
+    await Promise.all(all.map(peer => peer.kill()));
+  };
+  try {
+    for (const sentinel of sentinels) {
+      await waitUntil('the Sentinels know each other and the replica', async () => {
+        const said = await sentinel.ask('SENTINEL', 'MASTER', masterName);
+        return /num-slaves\n1\n/.test(`${said}\n`) && /num-other-sentinels\n2\n/.test(`${said}\n`);
+      });
+    }
+    await waitUntil('the replica follows', async () =>
+      (await replica.ask('INFO', 'replication')).includes('master_link_status:up'),
+    );
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { servers: [master, replica], sentinels, masterName, [Symbol.asyncDispose]: dispose };
+}
