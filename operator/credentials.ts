@@ -8,7 +8,7 @@ import { dkimKeyOf } from './domainpolicy/dkim-key.ts';
 
 export type SecretData = ReadonlyMap<string, Buffer>;
 
-export type SecretUse = 'users' | 'certificate' | 'credentials' | 'authorities' | 'dkim';
+export type SecretUse = 'users' | 'certificate' | 'credentials' | 'redis' | 'authorities' | 'dkim';
 
 export interface SecretNeed {
   readonly use: SecretUse;
@@ -32,6 +32,7 @@ export function relayNeeds({ metadata: { namespace }, spec }: MailRelay): Secret
       : [need('users', namespace, usersSecretRef.name, 'spec.clients.usersSecretRef')]),
     ...(secretRef === undefined ? [] : [need('certificate', namespace, secretRef.name, 'spec.tls.secretRef')]),
     ...routeNeeds(spec.route, namespace),
+    ...redisNeeds(spec.queue, namespace),
   ];
 }
 
@@ -52,6 +53,18 @@ function routeNeeds({ smartHost }: Route, namespace: string): SecretNeed[] {
       : [need('credentials', namespace, credentialsSecretRef.name, `${path}.credentialsSecretRef`)]),
     ...(caSecretRef === undefined ? [] : [need('authorities', namespace, caSecretRef.name, `${path}.caSecretRef`)]),
   ];
+}
+
+function redisNeeds({ redis }: MailRelay['spec']['queue'], namespace: string): SecretNeed[] {
+  const path = 'spec.queue.redis';
+  const references = [
+    ['redis', redis?.credentialsSecretRef, `${path}.credentialsSecretRef`],
+    ['redis', redis?.sentinel?.credentialsSecretRef, `${path}.sentinel.credentialsSecretRef`],
+    ['authorities', redis?.caSecretRef, `${path}.caSecretRef`],
+  ] as const;
+  return references.flatMap(([use, reference, where]) =>
+    reference === undefined ? [] : [need(use, namespace, reference.name, where)],
+  );
 }
 
 function need(use: SecretUse, namespace: string, name: string, path: string): SecretNeed {
@@ -75,6 +88,8 @@ const checks: Readonly<Record<SecretUse, (data: SecretData) => string | undefine
   users: checkUsers,
   certificate: checkCertificate,
   credentials: data => missingKeys(data, ['username', 'password']),
+  /** A server without users knows no user name. */
+  redis: data => missingKeys(data, ['password']),
   authorities: checkAuthorities,
   dkim: checkDkim,
 };

@@ -127,6 +127,40 @@ const delivery = z.strictObject({
   mxPort: port.min(1).default(25),
 });
 
+const redis = z.strictObject({
+  /** Single: one server. Sentinel: `addresses` are Sentinels. Cluster: `addresses` are some of its nodes. */
+  type: z.enum(['Single', 'Sentinel', 'Cluster']),
+  addresses: z
+    .array(z.strictObject({ host: domain, port: port.min(1) }))
+    .min(1)
+    .max(16),
+  sentinel: z
+    .strictObject({
+      masterName: z.string().min(1).max(128),
+      /** As `credentialsDir` below, for the Sentinels. */
+      credentialsDir: file.optional(),
+    })
+    .optional(),
+  /** Directory with the file `password` and, where the server has users, `username`; or a file: a JSON object of the same. */
+  credentialsDir: file.optional(),
+  /** Required: any certificate. Verified: WebPKI or `caFile`, name checked. */
+  tls: z.enum(['Disabled', 'Required', 'Verified']),
+  /** PEM bundle that replaces the system's roots. */
+  caFile: file.optional(),
+  database: z.int().min(0).default(0),
+  /** Beginning of every key; one queue a prefix. */
+  keyPrefix: z.string().min(1).max(1024),
+  /** What must be true before a 250. Fsync: on the server's disk. Replicas: held by `minReplicas` replicas as well. Memory: nothing more. */
+  durability: z.enum(['Fsync', 'Replicas', 'Memory']),
+  minReplicas: z.int().min(0).max(8).default(0),
+});
+
+const queue = z.discriminatedUnion('type', [
+  /** In the data folder. */
+  z.strictObject({ type: z.literal('Volume') }),
+  z.strictObject({ type: z.literal('Redis'), redis }),
+]);
+
 const relayConfig = z.strictObject({
   /** Changes with the content; pods report the one they run. */
   revision: z.string().min(1).max(128),
@@ -144,6 +178,7 @@ const relayConfig = z.strictObject({
     trustedNetworks: z.array(z.string()).max(64).default([]),
   }),
   route,
+  queue: queue.default({ type: 'Volume' }),
   policies: z.array(policy).max(10_000).default([]),
   /** `host:port` or `[v6]:port`; empty is the system's resolver. */
   nameservers: z.array(z.string()).max(8).default([]),
@@ -160,6 +195,7 @@ export type PolicyConfig = RelayConfig['policies'][number];
 export type RouteConfig = RelayConfig['route'];
 export type SmartHostConfig = Extract<RouteConfig, { type: 'SmartHost' }>['smartHost'];
 export type DkimKeyConfig = PolicyConfig['dkim'][number];
+export type RedisConfig = Extract<RelayConfig['queue'], { type: 'Redis' }>['redis'];
 export type LimitsConfig = RelayConfig['limits'];
 export type RetryConfig = RelayConfig['retry'];
 export type DeliveryConfig = RelayConfig['delivery'];
@@ -191,6 +227,7 @@ function crossFieldFaults(config: RelayConfig): string[] {
   const faults: string[] = [];
   const offersTls = config.listeners.some(l => l.protocol === 'SMTPS' || l.tls !== 'Disabled');
   if (offersTls && config.tls === undefined) faults.push('tls: must be given when a listener offers TLS');
+  if (config.queue.type === 'Redis') faults.push(...redisFaults(config.queue.redis));
   const owners = new Map<string, string>();
   for (const { namespace, name: policyName, domains } of config.policies) {
     for (const owned of domains) {
@@ -200,5 +237,17 @@ function crossFieldFaults(config: RelayConfig): string[] {
       owners.set(owned, `${namespace}/${policyName}`);
     }
   }
+  return faults;
+}
+
+function redisFaults({ type, addresses, sentinel, durability, minReplicas, database }: RedisConfig): string[] {
+  const faults: string[] = [];
+  if (type === 'Single' && addresses.length !== 1)
+    faults.push('queue.redis.addresses: must be exactly one where type is Single');
+  if ((type === 'Sentinel') !== (sentinel !== undefined))
+    faults.push('queue.redis.sentinel: must be given where type is Sentinel, and only there');
+  if ((durability === 'Replicas') !== minReplicas > 0)
+    faults.push('queue.redis.minReplicas: must be given where durability is Replicas, and only there');
+  if (type === 'Cluster' && database !== 0) faults.push('queue.redis.database: must be 0 where type is Cluster');
   return faults;
 }

@@ -101,6 +101,12 @@ export const definitions = {
     rise: 'Disk full, disk fault, or a bug: clients see 451 or 452.',
     labels: { operation: ['enqueue', 'claim', 'settle', 'renew', 'spool', 'probe'] },
   },
+  postroad_queue_store_trouble: {
+    type: 'gauge',
+    help: '1 while a server of the queue in Redis would not keep mail as durability asks, by reason.',
+    rise: 'Somebody changed its settings, or a worse replica took over: no mail is taken (451) until it is mended.',
+    labels: { reason: [] },
+  },
   postroad_queue_free_disk_bytes: {
     type: 'gauge',
     help: 'Free bytes of the queue volume.',

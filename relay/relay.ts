@@ -14,8 +14,8 @@ import { createMetrics } from './metrics.ts';
 import { rejectReasons } from './policy/decision.ts';
 import { createQueueId } from './queue/id.ts';
 import { meterQueue } from './queue/metered-queue.ts';
+import { openQueue } from './queue/open-queue.ts';
 import type { NewMessage, Queue } from './queue/queue.ts';
-import { openVolumeQueue } from './queue/sqlite/store.ts';
 import { createReloader } from './reload.ts';
 import { createScheduler } from './schedule/scheduler.ts';
 import { createScrape } from './scrape.ts';
@@ -54,11 +54,15 @@ export async function startRelay({ configFile, dataDir, log, onFault, wrapQueue 
   const metrics = createMetrics();
   for (const reason of Object.keys(rejectReasons)) metrics.postroad_accept_refusals_total.inc({ reason }, 0);
   const clock = systemClock;
-  const reloader = await createReloader({ configFile, log, metrics, onChange: () => accept.reload() });
+  const onChange = (): void => {
+    opened.reload();
+    accept.reload();
+  };
+  const reloader = await createReloader({ configFile, log, metrics, onChange });
   const { state } = reloader;
   const minFreeDiskBytes = (): number => state().config.limits.minFreeDiskBytes;
-  const store = await openVolumeQueue({ dataDir, minFreeDiskBytes, onFault });
-  const queue = meterQueue(wrapQueue === undefined ? store : wrapQueue(store), metrics);
+  const opened = await openQueue({ state, dataDir, onFault, log, metrics });
+  const queue = meterQueue(wrapQueue === undefined ? opened.queue : wrapQueue(opened.queue), metrics);
   const newId = (): string => createQueueId(clock.now());
   const signer = createSigner({ state, metrics });
   const capture = createCapture({ directory: captureDir, minFreeDiskBytes });

@@ -15,6 +15,8 @@ export interface Secrets {
   readonly credentials: ReadonlyMap<string, { readonly username: string; readonly password: string }>;
   /** PEM by `caFile`. */
   readonly trustAnchors: ReadonlyMap<string, string>;
+  /** For the queue in Redis, by `credentialsDir`. A server without users knows no user name. */
+  readonly redisCredentials: ReadonlyMap<string, { readonly username?: string; readonly password: string }>;
 }
 
 /** Keys by their file, with what it said: of thousands of them only those that changed are parsed again. */
@@ -23,7 +25,8 @@ export type KnownKeys = Map<string, { readonly pem: Buffer; readonly key: KeyObj
 /** `known` is brought up to date. @throws Error naming the file, never its content. */
 export async function loadSecrets(config: RelayConfig, known: KnownKeys = new Map()): Promise<Secrets> {
   const smartHosts = [config.route, ...config.policies.map(policy => policy.route)].flatMap(smartHostOf);
-  const [tls, users, dkimKeys, credentials, trustAnchors] = await Promise.all([
+  const redis = config.queue.type === 'Redis' ? config.queue.redis : undefined;
+  const [tls, users, dkimKeys, credentials, trustAnchors, redisCredentials] = await Promise.all([
     loadTls(config),
     config.clients.usersDir === undefined ? new Map<string, string>() : loadEntries(config.clients.usersDir),
     loadEach(
@@ -35,12 +38,16 @@ export async function loadSecrets(config: RelayConfig, known: KnownKeys = new Ma
       loadCredentials,
     ),
     loadEach(
-      smartHosts.flatMap(host => host.caFile ?? []),
+      [...smartHosts, redis].flatMap(host => host?.caFile ?? []),
       async path => await readFile(path, 'utf8'),
+    ),
+    loadEach(
+      [redis?.credentialsDir, redis?.sentinel?.credentialsDir].filter(path => path !== undefined),
+      loadRedisCredentials,
     ),
   ]);
   for (const path of known.keys()) if (!dkimKeys.has(path)) known.delete(path);
-  return { tls, users, dkimKeys, credentials, trustAnchors };
+  return { tls, users, dkimKeys, credentials, trustAnchors, redisCredentials };
 }
 
 function smartHostOf(route: RouteConfig | undefined): Extract<RouteConfig, { type: 'SmartHost' }>['smartHost'][] {
@@ -115,6 +122,14 @@ async function loadCredentials(path: string): Promise<{ username: string; passwo
   const password = entries.get('password');
   if (username === undefined || password === undefined) throw new Error(`${path} must hold username and password`);
   return { username, password };
+}
+
+async function loadRedisCredentials(path: string): Promise<{ username?: string; password: string }> {
+  const entries = await loadEntries(path);
+  const username = entries.get('username') ?? '';
+  const password = entries.get('password');
+  if (password === undefined) throw new Error(`${path} must hold password`);
+  return username === '' ? { password } : { username, password };
 }
 
 /** Secrets made with an editor or `echo` end in a newline that is not meant. */

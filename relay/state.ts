@@ -49,7 +49,7 @@ export function watchedFolders(configFile: string, { config, secrets }: RelaySta
     ...secrets.dkimKeys.keys(),
     ...secrets.trustAnchors.keys(),
   ];
-  const folders = [...files.map(dirname), ...secrets.credentials.keys()];
+  const folders = [...files.map(dirname), ...secrets.credentials.keys(), ...secrets.redisCredentials.keys()];
   if (config.clients.usersDir !== undefined) folders.push(config.clients.usersDir);
   return [...new Set(folders)].sort();
 }

@@ -118,6 +118,8 @@ function secretFiles({ use, namespace, name }: SecretNeed, secrets: Observed['se
       return take(join('authorities', namespace, name), ['ca.crt']);
     case 'certificate':
     case 'dkim':
+    // A queue in Redis needs a cluster.
+    case 'redis':
       return [];
   }
 }

@@ -99,9 +99,12 @@ export class RedisConnection {
     this.#client.disconnect();
   }
 
+  get whyAway(): string {
+    return this.#lastError === undefined ? 'Redis is away' : `Redis is away: ${this.#lastError.message}`;
+  }
+
   #away(): RedisFault {
-    const why = this.#lastError === undefined ? '' : `: ${this.#lastError.message}`;
-    return new RedisFault('NotDone', `Redis is away${why}`, { moved: true, cause: this.#lastError });
+    return new RedisFault('NotDone', this.whyAway, { moved: true, cause: this.#lastError });
   }
 
   #open(): Redis {

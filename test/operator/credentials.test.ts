@@ -45,6 +45,30 @@ describe('the Secrets that objects refer to', () => {
     assert.deepEqual(relayNeeds(mailRelay()), []);
   });
 
+  it('are those of the queue in Redis and of its Sentinels, which need a password and no user name', () => {
+    const redis = {
+      type: 'Sentinel',
+      addresses: ['a.data:26379'],
+      sentinel: { masterName: 'queue', credentialsSecretRef: { name: 's' } },
+      durability: 'Fsync',
+      credentialsSecretRef: { name: 'r' },
+      caSecretRef: { name: 'a' },
+    };
+    const needs = relayNeeds(mailRelay({ queue: { type: 'Redis', redis } }));
+    assert.deepEqual(
+      needs.map(({ use, name, path }) => `${use} ${name} ${path}`),
+      [
+        'redis r spec.queue.redis.credentialsSecretRef',
+        'redis s spec.queue.redis.sentinel.credentialsSecretRef',
+        'authorities a spec.queue.redis.caSecretRef',
+      ],
+    );
+    const [first] = needs;
+    assert.ok(first !== undefined);
+    assert.equal(secretProblem(first, new Map([['password', Buffer.from('x')]])), undefined);
+    assert.equal(secretProblem(first, new Map([['username', Buffer.from('x')]]))?.reason, 'SecretInvalid');
+  });
+
   it('are missed by name and path', () => {
     const problem = secretProblem({ use: 'users', namespace: 'mail', name: 'u', path: 'spec.x' }, undefined);
     assert.deepEqual(problem, { reason: 'SecretNotFound', message: 'spec.x: Secret mail/u is not there' });

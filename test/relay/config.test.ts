@@ -46,6 +46,30 @@ test('a listener with TLS needs a certificate', () => {
   assert.deepEqual(faultsOf({ ...valid, listeners }), ['tls: must be given when a listener offers TLS']);
 });
 
+test('a queue in Redis is complete in itself', () => {
+  const redis = {
+    type: 'Sentinel',
+    addresses: [{ host: 'a.data', port: 26379 }],
+    sentinel: { masterName: 'queue' },
+    tls: 'Verified',
+    keyPrefix: 'postroad:mail:outbound:',
+    durability: 'Fsync',
+  };
+  const queue = (fields: object): unknown => ({ ...valid, queue: { type: 'Redis', redis: { ...redis, ...fields } } });
+  assert.deepEqual(parseConfig(queue({})).queue, { type: 'Redis', redis: { ...redis, database: 0, minReplicas: 0 } });
+  assert.deepEqual(parseConfig(valid).queue, { type: 'Volume' });
+  const table = [
+    [{ type: 'Single', sentinel: undefined, addresses: [...redis.addresses, ...redis.addresses] }, 'addresses'],
+    [{ type: 'Single' }, 'sentinel'],
+    [{ sentinel: undefined }, 'sentinel'],
+    [{ durability: 'Replicas' }, 'minReplicas'],
+    [{ minReplicas: 1 }, 'minReplicas'],
+    [{ type: 'Cluster', sentinel: undefined, database: 1 }, 'database'],
+  ] as const;
+  for (const [fields, at] of table)
+    assert.match(faultsOf(queue(fields)).join(), new RegExp(`^queue.redis.${at}: [^,]*$`));
+});
+
 test('one domain has one policy', () => {
   const policy = { namespace: 'shop', domains: ['example.com'], senders: { namespaces: ['shop'] } };
   const faults = faultsOf({

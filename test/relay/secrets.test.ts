@@ -39,6 +39,29 @@ test('users and credentials are the same from a folder with a file each and from
   assert.deepEqual([...fromFolder.credentials.values()], [...fromFile.credentials.values()]);
 });
 
+test('the credentials of Redis need no user name, and an empty one is none', async () => {
+  await using folder = await temporaryFolder();
+  const [alone, both, empty] = ['alone.json', 'both.json', 'empty.json'].map(name => join(folder.path, name));
+  await writeFile(alone ?? '', '{"password":"secret"}');
+  await writeFile(both ?? '', '{"username":"relay","password":"secret"}');
+  await writeFile(empty ?? '', '{"username":"","password":"secret"}');
+  const load = async (path: string | undefined): Promise<unknown[]> => {
+    const redis = { addresses: [{ host: 'r', port: 6379 }], tls: 'Disabled', keyPrefix: 'p:', durability: 'Fsync' };
+    const { clients, ...rest } = configuration(folder.path);
+    const queue = { type: 'Redis', redis: { ...redis, type: 'Single', credentialsDir: path } };
+    const config = parseConfig({
+      ...rest,
+      clients: { ...clients, usersDir: undefined },
+      route: { type: 'Direct' },
+      queue,
+    });
+    return [...(await loadSecrets(config)).redisCredentials.values()];
+  };
+  assert.deepEqual(await load(alone), [{ password: 'secret' }]);
+  assert.deepEqual(await load(both), [{ username: 'relay', password: 'secret' }]);
+  assert.deepEqual(await load(empty), [{ password: 'secret' }]);
+});
+
 for (const [what, text] of [
   ['no JSON', '{"username": "hidden-word'],
   ['a list', '["hidden-word"]'],

@@ -205,6 +205,7 @@ function stateOf(config: Partial<RelayConfigInput>, secrets: Partial<Secrets> = 
       dkimKeys: new Map(),
       credentials: new Map(),
       trustAnchors: new Map(),
+      redisCredentials: new Map(),
       ...secrets,
     },
   };

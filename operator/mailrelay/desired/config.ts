@@ -60,6 +60,7 @@ export function relayConfigOf(observed: ObservedRelay): Omit<RelayConfigInput, '
       trustedNetworks: [...clients.trustedNetworks],
     },
     route: routeOf(relay.spec.route, namespace, files),
+    ...queueOf(relay, files),
     policies: policyConfigsOf(observed),
     nameservers: [...dns.nameservers],
     retry,
@@ -152,6 +153,51 @@ function routeOf({ type, smartHost }: Route, namespace: string, files: SecretFil
       ...(caSecretRef !== undefined && { caFile: files.caFile(namespace, caSecretRef.name) }),
     },
   };
+}
+
+/** Volume is what a relay does where nothing is said. */
+function queueOf({ metadata, spec }: MailRelay, files: SecretFiles): Pick<RelayConfigInput, 'queue'> {
+  const { redis } = spec.queue;
+  if (spec.queue.type !== 'Redis' || redis === undefined) return {};
+  const { namespace, name } = metadata;
+  const {
+    type,
+    addresses,
+    durability,
+    sentinel,
+    tls = 'Verified',
+    caSecretRef,
+    keyPrefix,
+    database,
+    minReplicas,
+  } = redis;
+  const credentialsOf = (reference: { readonly name: string } | undefined): { credentialsDir?: string } =>
+    reference === undefined ? {} : { credentialsDir: files.credentialsDir(namespace, reference.name) };
+  return {
+    queue: {
+      type: 'Redis',
+      redis: {
+        type,
+        addresses: addresses.map(hostAndPort),
+        ...(sentinel !== undefined && {
+          sentinel: { masterName: sentinel.masterName, ...credentialsOf(sentinel.credentialsSecretRef) },
+        }),
+        durability,
+        ...(minReplicas !== undefined && { minReplicas }),
+        ...credentialsOf(redis.credentialsSecretRef),
+        tls,
+        ...(caSecretRef !== undefined && { caFile: files.caFile(namespace, caSecretRef.name) }),
+        ...(database !== undefined && { database }),
+        keyPrefix: keyPrefix ?? `postroad:${namespace}:${name}:`,
+      },
+    },
+  };
+}
+
+/** `host:port`, an IPv6 address in brackets. */
+function hostAndPort(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon).replaceAll(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) };
 }
 
 /** The order of what was observed is chance; the configuration must not be. */

@@ -64,7 +64,7 @@ export class Claiming {
     const { conversation, partitions } = this.#parts;
     const found = await Promise.all(
       partitions.map(async partition => {
-        const { reply } = await conversation.ask({ partition, script: 'peek', asked: {} }, { repeatable: true });
+        const { reply } = await conversation.ask({ partition, script: 'peek', asked: { ownerTtlMs } }, { repeatable: true });
         return { partition, tenants: reply.slice(2).map(String), dueMs: Number(reply[1]) };
       }),
     );

@@ -32,6 +32,7 @@ export interface AskOptions {
   readonly durable?: boolean;
   /** Asked again also when its answer was lost. */
   readonly repeatable?: boolean;
+  readonly withinMs?: number;
 }
 
 export interface Answer {
@@ -48,7 +49,7 @@ const longestPauseMs = 200;
 export interface ConversationParts {
   readonly servers: RedisServers;
   readonly scripts: Scripts;
-  readonly durability: DurabilityAsked;
+  readonly durability: () => DurabilityAsked;
   /** Before a partition is asked anything else. */
   readonly open: (partition: Partition, conversation: Conversation) => Promise<void>;
   /** For tests: the last argument of each script. */
@@ -119,9 +120,9 @@ export class Conversation {
   async #persist(
     partition: Partition,
     command: () => Command,
-    { durable = false, repeatable = false }: AskOptions,
+    { durable = false, repeatable = false, withinMs = patienceMs }: AskOptions,
   ): Promise<{ reply: Reply; doubtful: boolean }> {
-    const untilMs = performance.now() + patienceMs;
+    const untilMs = performance.now() + withinMs;
     let doubtful = false;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
       try {
@@ -144,9 +145,14 @@ export class Conversation {
     const server = await this.#parts.servers.serverOf(slot, untilMs);
     const desk = this.#deskOf(server);
     const connection = durable ? server.writes : server.reads;
+    const { awaySinceMs } = connection;
+    const readyUntilMs = awaySinceMs === undefined ? untilMs : Math.min(untilMs, awaySinceMs + patienceMs);
     // Who comes when it has been away for long does not wait as long again.
-    const awayMs = connection.awaySinceMs;
-    await connection.waitReady(awayMs === undefined ? untilMs : Math.min(untilMs, awayMs + patienceMs));
+    if (!connection.ready && performance.now() >= readyUntilMs) {
+      this.#parts.servers.forget();
+      throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', connection.whyAway);
+    }
+    await connection.waitReady(readyUntilMs);
     return await (durable ? desk.writes : desk.reads).ask(command());
   }
 

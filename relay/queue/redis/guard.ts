@@ -11,13 +11,13 @@ export interface Judged {
 const askTimeoutMs = 2000;
 
 export class ServerGuard {
-  readonly #asked: DurabilityAsked;
+  readonly #asked: () => DurabilityAsked;
   readonly #connection: RedisConnection;
   #verdict: DurabilityVerdict | undefined;
   #generation = -1;
   #looking: Promise<void> | undefined;
 
-  constructor(asked: DurabilityAsked, connection: RedisConnection) {
+  constructor(asked: () => DurabilityAsked, connection: RedisConnection) {
     this.#asked = asked;
     this.#connection = connection;
   }
@@ -49,7 +49,7 @@ export class ServerGuard {
     if (config instanceof RedisFault && config.kind !== 'Refused') throw config;
     // A server that lets nobody ask is not trusted; one that only hides its configuration may still have WAITAOF.
     this.#verdict = Buffer.isBuffer(info)
-      ? judgeServer(this.#asked, { info: parseInfo(info.toString()), appendFsync: valueIn(config) })
+      ? judgeServer(this.#asked(), { info: parseInfo(info.toString()), appendFsync: valueIn(config) })
       : { ok: false, reason: 'NotAsked' };
     this.#generation = generation;
   }

@@ -13,7 +13,7 @@ import { Administration } from './administration.ts';
 import { Claiming } from './claiming.ts';
 import { inlineLimitBytes } from './content.ts';
 import { Conversation } from './conversation.ts';
-import type { Durability, DurabilityVerdict } from './durability.ts';
+import type { Durability, DurabilityAsked, DurabilityVerdict } from './durability.ts';
 import { type Partition, partitionOf } from './keys.ts';
 import { beatEveryMs, Owner, ownerTtlMs } from './owner.ts';
 import { readScripts, type Scripts } from './scripts.ts';
@@ -23,9 +23,8 @@ export interface RedisQueueOptions {
   /** Read anew for each connection. */
   readonly redis: () => RedisOptions;
   readonly keyPrefix: string;
-  readonly durability: Durability;
-  /** For durability Replicas. */
-  readonly minReplicas: number;
+  /** Read anew at each look at a server. `minReplicas`: for durability Replicas. */
+  readonly durability: () => { readonly durability: Durability; readonly minReplicas: number };
   /** Contents that are being received wait here; nothing in it outlives the process. */
   readonly dataDir: string;
   readonly minFreeDiskBytes: () => number;
@@ -34,6 +33,10 @@ export interface RedisQueueOptions {
   readonly onLook?: (
     servers: readonly { readonly name: string; readonly verdict: DurabilityVerdict | undefined }[],
   ) => void;
+  /** How often the owner says that it lives; for tests. */
+  readonly beatMs?: number;
+  /** How often the servers' settings are looked at; for tests. */
+  readonly lookMs?: number;
   /** For tests: time and scripts of their own. */
   readonly nowMs?: () => number;
   readonly scripts?: Scripts;
@@ -51,19 +54,14 @@ const lookEveryMs = 5000;
 
 /** Does not wait for Redis: what is asked before it is there waits as when it goes away later. */
 export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRedisQueue> {
-  const {
-    redis,
-    keyPrefix,
-    durability,
-    minReplicas,
-    nowMs,
-    scripts = readScripts(),
-    onLook = () => undefined,
-  } = options;
+  const { redis, keyPrefix, durability, nowMs, scripts = readScripts(), onLook = () => undefined } = options;
   const place = await makePlace(options);
   const { type } = redis();
   const servers = connectRedis(redis);
-  const asked = { durability, minReplicas, failover: type !== 'Single' };
+  const asked = (): DurabilityAsked => {
+    const { durability: what, minReplicas } = durability();
+    return { durability: what, minReplicas, failover: type !== 'Single' };
+  };
   const count = type === 'Cluster' ? clusterPartitions : 1;
   const partitions = Array.from({ length: count }, (_, number) => partitionOf(keyPrefix, number, count));
   const conversation = new Conversation({
@@ -76,10 +74,10 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
   const owner = new Owner();
   const localNow = nowMs ?? (() => Date.now());
   const parts = { conversation, partitions, owner, nowMs: localNow };
-  const beating = setInterval(() => void beat(conversation, partitions, owner), beatEveryMs).unref();
+  const beating = setInterval(() => void beat(conversation, partitions, owner), options.beatMs ?? beatEveryMs).unref();
   const looking = setInterval(
     () => void conversation.look().then(() => onLook(conversation.verdicts())),
-    lookEveryMs,
+    options.lookMs ?? lookEveryMs,
   ).unref();
   const [first, ...others] = partitions;
   if (first === undefined) throw new Error('a queue has at least one partition');

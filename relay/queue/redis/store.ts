@@ -19,7 +19,7 @@
  *   claimed, delivering  the lease ends with its time or its owner's; delivered twice if the next hop had said 250 already (G2).
  *   claim, no answer     the next claim gives back what that one leased.
  *   settle, no answer    asked again: settled now, or the lease is lost, which here may mean that it was settled before.
- *   Redis restarts       what was acknowledged is in its append-only file, leases too.
+ *   Redis restarts       what was acknowledged is in its append-only file, leases too; owners have ten seconds to say that they live.
  *   a replica takes over with Fsync and Replicas it has what was acknowledged, while one was connected.
  */
 import type { Reply } from '../../redis/connection.ts';
@@ -58,6 +58,9 @@ export interface RedisQueueParts {
   /** Ends what runs beside: signs of life, looks at the servers. */
   readonly stop: () => void;
 }
+
+/** Whoever closes does not wait long for a Redis that is away. */
+const leaveMs = 1000;
 
 export class RedisQueue implements Queue {
   readonly #parts: RedisQueueParts;
@@ -117,7 +120,7 @@ export class RedisQueue implements Queue {
 
   async #nextDueTimeMs(): Promise<number | undefined> {
     const { owner, nowMs } = this.#parts;
-    const replies = await this.#askAll('next-due', { owner: owner.name });
+    const replies = await this.#askAll('next-due', { owner: owner.name, ownerTtlMs });
     const times = replies
       .filter(reply => String(reply[1]) !== '')
       .map(([now, time]) => Number(time) - Number(now) + nowMs());
@@ -220,9 +223,10 @@ export class RedisQueue implements Queue {
 
   async #leave(): Promise<void> {
     const { conversation, partitions, owner } = this.#parts;
+    const options = { repeatable: true, withinMs: leaveMs };
     for (const partition of partitions) {
       const question = { partition, script: 'leave', asked: { owner: owner.name } } as const;
-      for (let left = 1; left > 0; ) left = Number((await conversation.ask(question, { repeatable: true })).reply[1]);
+      for (let left = 1; left > 0; ) left = Number((await conversation.ask(question, options)).reply[1]);
     }
   }
 

@@ -158,6 +158,7 @@ function makeState(options: AcceptOptions): RelayState {
     dkimKeys: new Map(),
     credentials: new Map(),
     trustAnchors: new Map(),
+    redisCredentials: new Map(),
   };
   return { config, secrets, policies: createPolicySnapshot(config) };
 }

@@ -34,8 +34,7 @@ async function harnessOf(
   clock: TestClock,
 ): Promise<RedisHarness> {
   const all: RedisQueueOptions = {
-    durability: 'Fsync',
-    minReplicas: 0,
+    durability: () => ({ durability: 'Fsync', minReplicas: 0 }),
     minFreeDiskBytes: () => 0,
     nowMs: () => clock.now(),
     scripts: testClockScripts,

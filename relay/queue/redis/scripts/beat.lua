@@ -7,5 +7,6 @@
 
 -- @include base clock slots leases
 local asked = cjson.decode(ARGV[1])
+heard(asked.ownerTtlMs)
 owner_lives(asked.owner, asked.ownerTtlMs)
 return { tostring(now) }

@@ -14,12 +14,13 @@
 -- @include base clock slots leases messages
 local asked = cjson.decode(ARGV[1])
 local most_slots = 1000
+heard(asked.ownerTtlMs)
 owner_lives(asked.owner, asked.ownerTtlMs)
 for _, call in ipairs(asked.abandoned) do
   local number = 1
   while end_lease(asked.owner .. '.' .. call .. '.' .. number) > 0 do number = number + 1 end
 end
-end_leases(500)
+end_leases(500, asked.ownerTtlMs)
 
 local turn = tonumber(redis.call('HGET', meta, 'turn') or '0')
 local function to_line(slot)

@@ -2,7 +2,7 @@
 -- When a claim will next find something: a recipient falls due, a suspension ends, a lease runs out, another owner's life does.
 --
 -- KEYS  1 meta, 2 absent
--- ARGV  1 { owner } as JSON
+-- ARGV  1 { owner, ownerTtlMs } as JSON
 -- Returns { now, time or '' }
 
 -- @include base clock slots leases
@@ -39,7 +39,7 @@ for at = 1, #all, 2 do
   local first = redis.call('ZRANGE', owner_key(all[at]), 0, 0, 'WITHSCORES')
   if #first > 0 then
     note(first[2])
-    if all[at] ~= asked.owner then note(all[at + 1]) end
+    if all[at] ~= asked.owner then note(dead_at(all[at + 1], asked.ownerTtlMs)) end
   end
 end
 return { tostring(now), earliest and string.format('%.0f', earliest) or '' }

@@ -7,6 +7,19 @@ local function owner_lives(owner, ttl_ms)
   redis.call('ZADD', owners, 'GT', now + ttl_ms, owner)
 end
 
+-- Somebody is heard. After a silence of all of them it was the server that was away: then each owner has its time again to say that it lives.
+local function heard(ttl_ms)
+  local last = redis.call('HGET', meta, 'heard')
+  if not last or now - last > ttl_ms / 2 then redis.call('HSET', meta, 'awake', now) end
+  redis.call('HSET', meta, 'heard', now)
+end
+
+-- When an owner that lives until then counts as dead.
+local function dead_at(alive_until, ttl_ms)
+  local awake = redis.call('HGET', meta, 'awake')
+  return math.max(tonumber(alive_until), (awake and tonumber(awake) or 0) + ttl_ms)
+end
+
 local function put_lease(token, lease, expiry)
   redis.call('HSET', leases, token, cjson.encode(lease))
   redis.call('ZADD', owner_key(owner_of(token)), expiry, token)
@@ -38,9 +51,10 @@ local function end_lease(token)
 end
 
 -- Leases that are over, by time or because their owner gave no sign of life; `most` at a time, so that no script is long.
-local function end_leases(most)
+local function end_leases(most, ttl_ms)
   local left = most
-  for _, owner in ipairs(redis.call('ZRANGEBYSCORE', owners, '-inf', now)) do
+  local silent = dead_at(0, ttl_ms) <= now and redis.call('ZRANGEBYSCORE', owners, '-inf', now) or {}
+  for _, owner in ipairs(silent) do
     for _, token in ipairs(redis.call('ZRANGE', owner_key(owner), 0, left - 1)) do
       end_lease(token)
       left = left - 1

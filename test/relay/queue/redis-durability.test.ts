@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type DurabilityAsked, judgeServer } from '../../../relay/queue/redis/durability.ts';
+
+const good = {
+  redis_version: '7.2.4',
+  role: 'master',
+  connected_slaves: '1',
+  maxmemory_policy: 'noeviction',
+  aof_enabled: '1',
+  aof_last_write_status: 'ok',
+};
+const fsync: DurabilityAsked = { durability: 'Fsync', minReplicas: 0, failover: false };
+
+function verdict(asked: Partial<DurabilityAsked>, facts: Partial<typeof good>, appendFsync?: string): unknown {
+  const info = new Map(Object.entries({ ...good, ...facts }));
+  const judged = judgeServer({ ...fsync, ...asked }, { info, appendFsync });
+  return judged.ok ? (judged.barrier?.command ?? 'no barrier') : judged.reason;
+}
+
+const old = { redis_version: '7.0.15' };
+const replicas = { durability: 'Replicas', minReplicas: 2 } as const;
+const table: readonly (readonly [what: string, is: unknown, expected: unknown])[] = [
+  ['synced before each answer', verdict({}, old, 'always'), 'no barrier'],
+  ['synced each second, and able to say when', verdict({}, {}, 'everysec'), ['WAITAOF', 1, 0, 3000]],
+  ['synced each second, and too old to say when', verdict({}, old, 'everysec'), 'FsyncNotEnsured'],
+  ['with a hidden configuration, and able to say when', verdict({}, {}, undefined), ['WAITAOF', 1, 0, 3000]],
+  ['with a hidden configuration, and too old to say when', verdict({}, old, undefined), 'FsyncNotEnsured'],
+  ['with one that may take over', verdict({ failover: true }, old, 'always'), ['WAIT', 1, 3000]],
+  [
+    'with one that may take over and is away',
+    verdict({ failover: true }, { ...old, connected_slaves: '0' }, 'always'),
+    'no barrier',
+  ],
+  [
+    'with one that may take over, synced each second',
+    verdict({ failover: true }, {}, 'everysec'),
+    ['WAITAOF', 1, 1, 3000],
+  ],
+  ['with too few replicas', verdict(replicas, {}, 'always'), 'TooFewReplicas'],
+  ['with enough replicas', verdict(replicas, { connected_slaves: '3' }, 'always'), ['WAIT', 2, 3000]],
+  ['that writes nothing', verdict({}, { aof_enabled: '0' }, 'always'), 'AppendOnlyDisabled'],
+  ['that can write no more', verdict({}, { aof_last_write_status: 'err' }, 'always'), 'AppendOnlyFailing'],
+  ['that evicts any key', verdict({}, { maxmemory_policy: 'allkeys-lru' }, 'always'), 'EvictionPolicy'],
+  ['that evicts what goes by itself', verdict({}, { maxmemory_policy: 'volatile-lru' }, 'always'), 'no barrier'],
+  ['that is a replica', verdict({}, { role: 'slave' }, 'always'), 'NotAMaster'],
+  ['that is too old', verdict({}, { redis_version: '6.2.9' }, 'always'), 'ServerTooOld'],
+  [
+    'that evicts and writes nothing, where only memory was asked for',
+    verdict({ durability: 'Memory' }, { aof_enabled: '0', maxmemory_policy: 'allkeys-lru' }),
+    'no barrier',
+  ],
+];
+
+for (const [what, is, expected] of table) {
+  test(`a server ${what} is judged as it should be`, () => assert.deepEqual(is, expected));
+}
