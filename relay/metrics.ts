@@ -74,8 +74,8 @@ export const definitions = {
   },
   postroad_queue_discarded_recipients_total: {
     type: 'counter',
-    help: 'Recipients dropped because a policy says so; durable across restarts.',
-    rise: 'A policy discards mail.',
+    help: 'Recipients dropped because a policy says so, or taken back because the client was told 451 in doubt; durable across restarts.',
+    rise: 'A policy discards mail, or Redis was away.',
   },
   postroad_queue_recipients: {
     type: 'gauge',

@@ -35,7 +35,7 @@ export interface AuditReport extends Verdict {
 
 const sessions = 40;
 /** What the next hop does besides taking mail. */
-const misbehaviour = { defer: 0.1, refuse: 0.01, dropBefore: 0.001, dropAfter: 0.001 };
+export const misbehaviour = { defer: 0.1, refuse: 0.01, dropBefore: 0.001, dropAfter: 0.001 };
 const drainLimitMs = 180_000;
 const earlyAck = new URL('relay-with-early-ack.ts', import.meta.url).pathname;
 
@@ -96,14 +96,14 @@ export async function runAudit(options: AuditOptions): Promise<AuditReport> {
   };
 }
 
-function describeDuplicates({ duplicates }: Verdict): string {
+export function describeDuplicates({ duplicates }: Verdict): string {
   const byReason = Map.groupBy(duplicates, ({ reason }) => reason);
   const parts = [...byReason].map(([reason, of]) => `${reason} ${of.length}`);
   return parts.length === 0 ? 'none' : parts.join(', ');
 }
 
 /** The relay's own books must agree with what arrived. */
-function bookFaults(metrics: MetricValues, { distinct, accepted }: Verdict, killedEnough: boolean): string[] {
+export function bookFaults(metrics: MetricValues, { distinct, accepted }: Verdict, killedEnough: boolean): string[] {
   const faults = killedEnough ? [] : ['the load was over before every kill'];
   try {
     assertConservation(metrics);
@@ -123,7 +123,7 @@ function bookFaults(metrics: MetricValues, { distinct, accepted }: Verdict, kill
 }
 
 /** Until nothing is queued, or nothing has left the queue for long. */
-async function drain(read: () => Promise<MetricValues>, say: (line: string) => void): Promise<MetricValues> {
+export async function drain(read: () => Promise<MetricValues>, say: (line: string) => void): Promise<MetricValues> {
   const deadline = performance.now() + drainLimitMs;
   for (let asked = 0; ; asked++) {
     const metrics = await read();

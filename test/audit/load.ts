@@ -10,6 +10,8 @@ export interface LoadOptions {
   readonly random: () => number;
   /** Ends the sending, whatever is left. */
   readonly signal: AbortSignal;
+  /** Number of its first message, where several loads must not be mistaken for each other. */
+  readonly first?: number;
 }
 
 export interface Load {
@@ -32,7 +34,7 @@ function linesOf(sizeBytes: number): Buffer {
 
 const bodies = { small: linesOf(4 * 1024), big: linesOf(300 * 1024) };
 
-export function startLoad({ port, messages, sessions, random, signal }: LoadOptions): Load {
+export function startLoad({ port, messages, sessions, random, signal, first = 0 }: LoadOptions): Load {
   const sent: SentMessage[] = [];
   let next = 0;
   let longestMs = 0;
@@ -43,7 +45,7 @@ export function startLoad({ port, messages, sessions, random, signal }: LoadOpti
     while (next < messages && !signal.aborted) {
       client = client?.isOpen ? client : await open(port);
       if (client === undefined) continue;
-      const message = compose(next++, random);
+      const message = compose(first + next++, random);
       const result = await client.send(message);
       sent.push({ recipients: message.recipients, result });
       if (result.outcome !== 'accepted') continue;

@@ -1,6 +1,7 @@
-/** npm run audit -- [--messages N] [--kills N] [--seed N] [--seconds N] [--control ack-before-commit] */
+/** npm run audit -- [--store volume|redis] [--messages N] [--kills N] [--seed N] [--seconds N] [--control ack-before-commit|no-fencing] */
 import { parseArgs } from 'node:util';
-import { runAudit } from './audit.ts';
+import { type AuditReport, runAudit } from './audit.ts';
+import { redisControls, runRedisAudit } from './redis-audit.ts';
 
 const { values } = parseArgs({
   options: {
@@ -10,21 +11,30 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     seconds: { type: 'string', default: '900' },
     control: { type: 'string' },
+    store: { type: 'string', default: 'volume' },
   },
 });
 const { control } = values;
-if (control !== undefined && control !== 'ack-before-commit')
-  throw new Error('--control is ack-before-commit or left out');
-
 const say = (line: string): void => console.log(line);
-const { figures, faults, duplicates } = await runAudit({
-  messages: Number(values.messages),
-  kills: Number(values.kills),
-  seed: Number(values.seed),
-  seconds: Number(values.seconds),
-  say,
-  ...(control === undefined ? {} : { control }),
-});
+const numbers = { messages: Number(values.messages), seed: Number(values.seed), seconds: Number(values.seconds), say };
+
+async function audit(): Promise<AuditReport> {
+  if (values.store === 'redis') {
+    const wanted = redisControls.find(known => known === control);
+    if (control !== undefined && wanted === undefined)
+      throw new Error(`--control is ${redisControls.join(', ')} or left out`);
+    return await runRedisAudit({
+      ...numbers,
+      faults: Number(values.kills),
+      ...(wanted === undefined ? {} : { control: wanted }),
+    });
+  }
+  if (control !== undefined && control !== 'ack-before-commit')
+    throw new Error('--control is ack-before-commit or left out');
+  return await runAudit({ ...numbers, kills: Number(values.kills), ...(control === undefined ? {} : { control }) });
+}
+
+const { figures, faults, duplicates } = await audit();
 for (const { what, reason } of duplicates) say(`duplicate: ${what}: ${reason}`);
 for (const figure of figures) say(figure);
 for (const fault of faults) say(`FAULT: ${fault}`);

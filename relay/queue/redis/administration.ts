@@ -4,7 +4,7 @@ import type { Filter, Page, QueueEntry, QueueStats, RecipientState } from '../qu
 import { decodeReply } from '../sqlite/columns.ts';
 import { formatCursor, parseCursor } from '../sqlite/cursor.ts';
 import { messageRecordOf, parseOwnState, parseRecord, queuedRecipientOf } from './codec.ts';
-import type { Conversation } from './conversation.ts';
+import type { Asking } from './conversation.ts';
 import type { Partition } from './keys.ts';
 
 export type Move = 'hold' | 'release' | 'retryNow';
@@ -23,7 +23,7 @@ interface Slice {
 }
 
 export interface AdministrationParts {
-  readonly conversation: Conversation;
+  readonly conversation: Asking;
   readonly partitions: readonly Partition[];
   readonly nowMs: () => number;
 }

@@ -4,7 +4,7 @@
  */
 import type { Reply } from '../../redis/connection.ts';
 import type { Claim, ClaimRequest } from '../queue.ts';
-import type { Conversation } from './conversation.ts';
+import type { Asking } from './conversation.ts';
 import type { Partition } from './keys.ts';
 import { type Owner, ownerTtlMs } from './owner.ts';
 import { toClaim } from './wire.ts';
@@ -24,7 +24,7 @@ interface Turn extends ClaimRequest {
 }
 
 export interface ClaimingParts {
-  readonly conversation: Conversation;
+  readonly conversation: Asking;
   readonly partitions: readonly Partition[];
   readonly owner: Owner;
   readonly nowMs: () => number;
@@ -64,7 +64,10 @@ export class Claiming {
     const { conversation, partitions } = this.#parts;
     const found = await Promise.all(
       partitions.map(async partition => {
-        const { reply } = await conversation.ask({ partition, script: 'peek', asked: { ownerTtlMs } }, { repeatable: true });
+        const { reply } = await conversation.ask(
+          { partition, script: 'peek', asked: { ownerTtlMs } },
+          { repeatable: true },
+        );
         return { partition, tenants: reply.slice(2).map(String), dueMs: Number(reply[1]) };
       }),
     );

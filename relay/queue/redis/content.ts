@@ -3,8 +3,8 @@ import type { Content } from '../queue.ts';
 import { MemoryContent } from '../sqlite/content.ts';
 import { SpooledBytes } from '../sqlite/spool.ts';
 import { compress, decompress, type PackedContent, type StoredRecord } from './codec.ts';
-import type { Conversation } from './conversation.ts';
-import { bodyKey, type Partition, uploadKey } from './keys.ts';
+import type { Asking } from './conversation.ts';
+import { bodyKey, type Partition } from './keys.ts';
 
 /** Contents up to this size travel with their message. */
 export const inlineLimitBytes = 256 * 1024;
@@ -14,7 +14,7 @@ const uploadLifeMs = 10 * 60_000;
 const [plain, packed] = [Buffer.from([0]), Buffer.from([1])];
 
 interface Upload {
-  readonly conversation: Conversation;
+  readonly conversation: Asking;
   readonly partition: Partition;
   /** Its name until its message is stored. */
   readonly upload: string;
@@ -29,13 +29,12 @@ export async function packContent(content: Content, upload: Upload): Promise<Pac
 }
 
 async function uploadContent(content: Content, { conversation, partition, upload }: Upload): Promise<PackedContent> {
-  const key = uploadKey(partition, upload);
   let pieces = 0;
   for await (const piece of inPieces(content)) {
     const compressed = compress(piece);
     const value = Buffer.concat(compressed === undefined ? [plain, piece] : [packed, compressed]);
-    await conversation.command(partition, ['HSET', key, pieces, value]);
-    if (pieces === 0) await conversation.command(partition, ['PEXPIRE', key, uploadLifeMs]);
+    const asked = { upload, piece: pieces, lifeMs: uploadLifeMs };
+    await conversation.ask({ partition, script: 'upload', asked, bodies: [value] }, { repeatable: true });
     pieces += 1;
   }
   return { body: Buffer.alloc(0), pieces, compressed: false };
@@ -63,12 +62,12 @@ async function* inPieces(content: Content): AsyncIterable<Buffer> {
 export class RemoteContent implements Content {
   readonly bytes = undefined;
   readonly sizeBytes: number;
-  readonly #conversation: Conversation;
+  readonly #conversation: Asking;
   readonly #partition: Partition;
   readonly #id: string;
   readonly #pieces: number;
 
-  constructor(where: { conversation: Conversation; partition: Partition; id: string }, record: StoredRecord) {
+  constructor(where: { conversation: Asking; partition: Partition; id: string }, record: StoredRecord) {
     this.#conversation = where.conversation;
     this.#partition = where.partition;
     this.#id = where.id;

@@ -56,7 +56,16 @@ export interface ConversationParts {
   readonly nowMs?: () => number;
 }
 
-export class Conversation {
+/** What the queue asks by: a conversation with servers, or in a test one that loses questions and answers. */
+export interface Asking {
+  /** @throws QueueFullError, QueueStoreError */
+  ask(question: Question, options?: AskOptions): Promise<Answer>;
+  /** A plain command on one key of the partition; it must do no harm when it runs twice. */
+  command(partition: Partition, command: Command): Promise<Reply>;
+  close(): void;
+}
+
+export class Conversation implements Asking {
   readonly #parts: ConversationParts;
   readonly #desks = new Map<string, Desk>();
   readonly #opening = new Map<Partition, Promise<void>>();
@@ -66,7 +75,6 @@ export class Conversation {
     this.#parts = parts;
   }
 
-  /** @throws QueueFullError, QueueStoreError */
   async ask({ partition, script, asked, bodies = [] }: Question, options: AskOptions = {}): Promise<Answer> {
     const { scripts, nowMs } = this.#parts;
     const command = (): Command => {
@@ -81,7 +89,6 @@ export class Conversation {
     return { reply, doubtful };
   }
 
-  /** A plain command on one key of the partition; it must do no harm when it runs twice. */
   async command(partition: Partition, command: Command): Promise<Reply> {
     return (await this.#persist(partition, () => command, { repeatable: true })).reply;
   }

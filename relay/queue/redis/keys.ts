@@ -32,7 +32,6 @@ export function partitionOf(prefix: string, number: number, count: number): Part
 }
 
 export const bodyKey = ({ base }: Partition, id: string): string => `${base}b:${id}`;
-export const uploadKey = ({ base }: Partition, upload: string): string => `${base}u:${upload}`;
 
 /** The same for every relay of the queue, and even over the partitions. */
 export function homeOf(id: string, count: number): number {

@@ -18,6 +18,7 @@ import { type Partition, partitionOf } from './keys.ts';
 import { beatEveryMs, Owner, ownerTtlMs } from './owner.ts';
 import { readScripts, type Scripts } from './scripts.ts';
 import { RedisQueue } from './store.ts';
+import { Withdrawals } from './withdrawals.ts';
 
 export interface RedisQueueOptions {
   /** Read anew for each connection. */
@@ -73,8 +74,12 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
   });
   const owner = new Owner();
   const localNow = nowMs ?? (() => Date.now());
+  const withdrawals = new Withdrawals(conversation);
   const parts = { conversation, partitions, owner, nowMs: localNow };
-  const beating = setInterval(() => void beat(conversation, partitions, owner), options.beatMs ?? beatEveryMs).unref();
+  const beating = setInterval(
+    () => void Promise.allSettled([beat(conversation, partitions, owner), withdrawals.run()]),
+    options.beatMs ?? beatEveryMs,
+  ).unref();
   const looking = setInterval(
     () => void conversation.look().then(() => onLook(conversation.verdicts())),
     options.lookMs ?? lookEveryMs,
@@ -86,6 +91,7 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
     partitions: [first, ...others],
     claiming: new Claiming(parts),
     administration: new Administration(parts),
+    withdrawals,
     place,
     stop: () => {
       clearInterval(beating);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 const names = [
   'open',
+  'upload',
   'enqueue',
   'claim',
   'peek',
@@ -12,6 +13,7 @@ const names = [
   'suspend',
   'renew',
   'settle',
+  'withdraw',
   'beat',
   'leave',
   'list',

@@ -13,8 +13,8 @@
  *
  * A crash, by what was under way:
  *   uploading            the pieces go by themselves after ten minutes. The client got no 250.
- *   enqueue, no answer   stored whole, or not at all: asked again, it says which. When Redis stays away the client is told 451, and the
- *                        message may be there all the same: then it is delivered, and a second time when the client sends it again.
+ *   enqueue, no answer   stored whole, or not at all: asked again, it says which. When Redis stays away the client is told 451,
+ *                        and what was stored all the same is taken back when Redis returns (withdrawals.ts).
  *   enqueue, answered    as durable as `durability` asks (durability.ts).
  *   claimed, delivering  the lease ends with its time or its owner's; delivered twice if the next hop had said 250 already (G2).
  *   claim, no answer     the next claim gives back what that one leased.
@@ -42,17 +42,19 @@ import type { Administration, Move } from './administration.ts';
 import type { Claiming } from './claiming.ts';
 import { parseRecord } from './codec.ts';
 import { packContent, RemoteContent, releaseMemory } from './content.ts';
-import type { Conversation } from './conversation.ts';
+import type { Answer, Asking, Question } from './conversation.ts';
 import { homeOf, type Partition } from './keys.ts';
 import { type Owner, ownerTtlMs, partitionOfToken } from './owner.ts';
 import { bodyOf, bornLeased, refuseWithoutRecipients, toWire, toWireOutcome, type WireMessage } from './wire.ts';
+import type { Withdrawals } from './withdrawals.ts';
 
 export interface RedisQueueParts {
-  readonly conversation: Conversation;
+  readonly conversation: Asking;
   readonly partitions: readonly [Partition, ...Partition[]];
   readonly owner: Owner;
   readonly claiming: Claiming;
   readonly administration: Administration;
+  readonly withdrawals: Withdrawals;
   readonly place: SpoolPlace;
   readonly nowMs: () => number;
   /** Ends what runs beside: signs of life, looks at the servers. */
@@ -96,10 +98,7 @@ export class RedisQueue implements Queue {
     const asked = { message: wire, owner: owner.name, ownerTtlMs, ...lease };
     const leaseExpiryTimeMs = nowMs() + (options?.leaseMs ?? 0);
     const bodies = [bodyOf(message, content)];
-    const answer = await conversation.ask(
-      { partition, script: 'enqueue', asked, bodies },
-      { durable: true, repeatable: true },
-    );
+    const answer = await this.#store({ partition, script: 'enqueue', asked, bodies }, wire);
     refuseUnfit(Number(answer.reply[1]), message.id);
     releaseMemory(message.content);
     if (options === undefined) return [];
@@ -111,7 +110,10 @@ export class RedisQueue implements Queue {
   }
 
   claim(request: ClaimRequest): Promise<Claim[]> {
-    return this.#run(() => this.#parts.claiming.claim(request));
+    return this.#run(async () => {
+      await this.#parts.withdrawals.run();
+      return await this.#parts.claiming.claim(request);
+    });
   }
 
   nextDueTimeMs(): Promise<number | undefined> {
@@ -242,6 +244,16 @@ export class RedisQueue implements Queue {
 
   #move(move: Move, filter: Filter): Promise<number> {
     return this.#run(() => this.#parts.administration.move(move, filter));
+  }
+
+  async #store(question: Question, message: WireMessage): Promise<Answer> {
+    try {
+      return await this.#parts.conversation.ask(question, { durable: true, repeatable: true });
+    } catch (error) {
+      if (error instanceof QueueStoreError && error.code === 'POSTROAD_QUEUE_UNAVAILABLE')
+        this.#parts.withdrawals.add(question.partition, message);
+      throw error;
+    }
   }
 
   #homeOf(id: string): Partition {

@@ -11,7 +11,7 @@ import {
   recordOf,
 } from './codec.ts';
 import { inlineContent, RemoteContent } from './content.ts';
-import type { Conversation } from './conversation.ts';
+import type { Asking } from './conversation.ts';
 import type { Partition } from './keys.ts';
 
 interface Group {
@@ -104,7 +104,7 @@ export function bornLeased(
 
 export function toClaim(
   reply: Reply,
-  where: { conversation: Conversation; partition: Partition; leaseExpiryTimeMs: number },
+  where: { conversation: Asking; partition: Partition; leaseExpiryTimeMs: number },
 ): Claim {
   const [token, id, destination, indices, states, json, body] = reply as [
     Buffer,

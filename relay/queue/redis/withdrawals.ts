@@ -1,0 +1,45 @@
+/**
+ * Messages whose client was told 451 because nobody knew in time whether they were stored. A rejected enqueue stores nothing: as soon as Redis
+ * answers again, they are taken back, unless another relay has delivered them by then or this process has ended.
+ */
+import type { Asking } from './conversation.ts';
+import type { Partition } from './keys.ts';
+import type { WireMessage } from './wire.ts';
+
+/** Beyond it the oldest are left to be delivered: so many refusals in one outage are no longer about single messages. */
+const most = 10_000;
+
+export class Withdrawals {
+  readonly #conversation: Asking;
+  #doubtful: { partition: Partition; message: WireMessage }[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(conversation: Asking) {
+    this.#conversation = conversation;
+  }
+
+  add(partition: Partition, message: WireMessage): void {
+    this.#doubtful.push({ partition, message });
+    if (this.#doubtful.length > most) this.#doubtful.shift();
+  }
+
+  /** @throws QueueStoreError when Redis is still away: they stay for the next time */
+  run(): Promise<void> | undefined {
+    if (this.#doubtful.length === 0) return undefined;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const [first] = this.#doubtful;
+      if (first === undefined) return;
+      const { partition, message } = first;
+      const question = { partition, script: 'withdraw', asked: { message } } as const;
+      await this.#conversation.ask(question, { durable: true, repeatable: true });
+      this.#doubtful = this.#doubtful.filter(each => each !== first);
+    }
+  }
+}

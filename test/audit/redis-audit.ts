@@ -1,0 +1,194 @@
+/**
+ * The audit of the shared queue: three relays on one Redis. Relays are killed and stopped, Redis is killed, each again and again, and each comes
+ * back. Then every recipient is accounted for, as in audit.ts.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RelayConfigInput } from '../../relay/config.ts';
+import { startCountingSink, wellBehaved } from '../support/counting-sink.ts';
+import { type RedisPeer, startRedis } from '../support/redis.ts';
+import { queuedRecipients, type RelayProcess, relayConfig, startRelayProcess } from '../support/relay-process.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { bookFaults, describeDuplicates, drain, misbehaviour } from './audit.ts';
+import { type Load, startLoad } from './load.ts';
+import { judge, type Kill, type Verdict } from './verdict.ts';
+
+export const redisControls = ['ack-before-commit', 'no-fencing'] as const;
+export type RedisControl = (typeof redisControls)[number];
+
+export interface RedisAuditOptions {
+  readonly messages: number;
+  readonly faults: number;
+  readonly seed: number;
+  /** Most time to send for. */
+  readonly seconds: number;
+  /** Relays that do wrong on purpose: the audit must see it. */
+  readonly control?: RedisControl;
+  readonly say?: (line: string) => void;
+}
+
+export interface RedisAuditReport extends Verdict {
+  readonly figures: readonly string[];
+}
+
+const relays = 3;
+const sessionsPerRelay = 15;
+/** Beyond the ten seconds after which a relay counts as dead, so that it wakes up as one that has lost its leases. */
+const stopMs = { least: 1000, most: 16_000 };
+const entries = {
+  'ack-before-commit': new URL('relay-with-early-ack.ts', import.meta.url).pathname,
+  'no-fencing': new URL('relay-without-fencing.ts', import.meta.url).pathname,
+} as const;
+
+type FaultKind = 'relay killed' | 'relay stopped' | 'Redis killed';
+
+interface Chaos {
+  readonly kills: readonly Kill[];
+  readonly counts: ReadonlyMap<FaultKind, number>;
+}
+
+export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAuditReport> {
+  const { messages, faults, seed, seconds, control, say = () => undefined } = options;
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await temporaryFolder());
+  const redis = stack.use(await startRedis(folder.path));
+  const sink = stack.use(await startCountingSink({ behaviour: { seed, ...misbehaviour } }));
+  const entry = control === undefined ? {} : { entry: entries[control] };
+  const all: RelayProcess[] = [];
+  for (let n = 0; n < relays; n += 1)
+    all.push(stack.use(await startRelayProcess(configuration(sink.port, redis.port), entry)));
+  const begun = performance.now();
+  const elapsed = (): number => (performance.now() - begun) / 1000;
+  const signal = AbortSignal.timeout(seconds * 1000);
+  const loads = all.map((relay, n) =>
+    startLoad({
+      port: relay.port(),
+      messages: Math.ceil(messages / relays),
+      sessions: sessionsPerRelay,
+      random: seededRandom(seed + n),
+      signal,
+      first: n * messages,
+    }),
+  );
+  const progress = (): number => Math.max(Math.min(...loads.map(load => load.progress())), elapsed() / seconds);
+  const chaos = disturb({ all, redis, faults, random: seededRandom(seed + 100), progress });
+  const [disturbed] = await Promise.all([chaos, ...loads.map(load => load.done)]);
+  const sentSeconds = elapsed();
+  const sent = loads.flatMap(load => load.sent);
+  say(`sent ${sent.length} messages in ${sentSeconds.toFixed(1)} s`);
+  await sink.behave({ ...wellBehaved, seed, refuse: misbehaviour.refuse });
+  const [reader] = all;
+  if (reader === undefined) throw new Error('no relay');
+  const metrics = await drain(() => reader.metrics(), say);
+  const record = await sink.record();
+  const queued = queuedRecipients(metrics);
+  const verdict = judge({ sent, receptions: record.receptions, kills: disturbed.kills, queued });
+  const left = await keysLeft(redis, all);
+  const figures = [
+    `sent ${sent.length} messages to ${relays} relays in ${sentSeconds.toFixed(1)} s, seed ${seed}; drained at ${elapsed().toFixed(1)} s`,
+    `recipients: acknowledged ${verdict.accepted}, delivered ${verdict.delivered}, bounced ${verdict.bounced}, queued ${queued}, lost ${verdict.lost.length}`,
+    `messages without a 250: refused ${verdict.refused}, unknown ${verdict.unknown}, cut before the final dot ${verdict.unsent}`,
+    `faults: ${[...disturbed.counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}; longest a session could not send ${longestOutage(loads).toFixed(0)} ms`,
+    `duplicates ${verdict.duplicates.length}: ${describeDuplicates(verdict)}`,
+    `keys left in Redis: ${left.join(' ')}`,
+  ];
+  const books = bookFaults(metrics, verdict, disturbed.kills.length >= faults);
+  return {
+    ...verdict,
+    figures,
+    faults: [...verdict.faults, ...books, ...(left.length > 2 ? [`left in Redis: ${left.join(' ')}`] : [])],
+  };
+}
+
+function configuration(sinkPort: number, redisPort: number): RelayConfigInput {
+  return relayConfig({
+    route: { type: 'SmartHost', smartHost: { host: '127.0.0.1', port: sinkPort, tls: 'Disabled' } },
+    retry: { initialDelaySeconds: 1, maxDelaySeconds: 2, messageLifetimeSeconds: 86_400, delayWarningSeconds: 80_000 },
+    queue: {
+      type: 'Redis',
+      redis: {
+        type: 'Single',
+        addresses: [{ host: '127.0.0.1', port: redisPort }],
+        tls: 'Disabled',
+        keyPrefix: 'audit:',
+        durability: 'Fsync',
+      },
+    },
+  });
+}
+
+interface ChaosOptions {
+  readonly all: readonly RelayProcess[];
+  readonly redis: RedisPeer;
+  readonly faults: number;
+  readonly random: () => number;
+  readonly progress: () => number;
+}
+
+/** One fault after the other, and each is mended before the next of its kind. */
+async function disturb({ all, redis, faults, random, progress }: ChaosOptions): Promise<Chaos> {
+  const instants = Array.from({ length: faults }, random).sort((one, other) => one - other);
+  const kills: Kill[] = [];
+  const counts = new Map<FaultKind, number>();
+  const mending: Promise<void>[] = [];
+  const busy = new Set<unknown>();
+
+  function note(kind: FaultKind, fromMs: number): void {
+    counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    kills.push({ fromMs, toMs: Date.now() });
+  }
+
+  async function killRelay(relay: RelayProcess): Promise<void> {
+    const fromMs = Date.now();
+    await relay.kill();
+    note('relay killed', fromMs);
+    await relay.start();
+  }
+
+  async function stopRelay(relay: RelayProcess): Promise<void> {
+    const fromMs = Date.now();
+    process.kill(relay.pid, 'SIGSTOP');
+    await delay(stopMs.least + random() * (stopMs.most - stopMs.least));
+    process.kill(relay.pid, 'SIGCONT');
+    note('relay stopped', fromMs);
+  }
+
+  async function killRedis(): Promise<void> {
+    const fromMs = Date.now();
+    await redis.kill();
+    await delay(random() * 500);
+    await redis.start();
+    note('Redis killed', fromMs);
+  }
+
+  function begin(subject: unknown, fault: () => Promise<void>): void {
+    busy.add(subject);
+    mending.push(fault().finally(() => busy.delete(subject)));
+  }
+
+  for (const instant of instants) {
+    while (progress() < instant) await delay(5);
+    const relay = all[Math.floor(random() * all.length)];
+    const which = random();
+    const subject = which < 0.2 ? redis : relay;
+    while (busy.has(subject)) await delay(20);
+    if (subject === redis) begin(redis, killRedis);
+    else if (relay !== undefined) begin(relay, () => (which < 0.6 ? killRelay(relay) : stopRelay(relay)));
+  }
+  await Promise.all(mending);
+  return { kills, counts };
+}
+
+/** Once nothing is queued: the books, and the owners that still live. */
+async function keysLeft(redis: RedisPeer, all: readonly RelayProcess[]): Promise<string[]> {
+  for (const relay of all.slice(1)) await relay.metrics();
+  const keys = (await redis.ask('--scan', '--pattern', 'audit:*')).split('\n').map(line => line.trim());
+  const left: string[] = [];
+  // What goes by itself (a content whose upload was broken off) does not stay.
+  for (const key of keys) if (key !== '' && Number(await redis.ask('PTTL', key)) < 0) left.push(key);
+  return left;
+}
+
+function longestOutage(loads: readonly Load[]): number {
+  return Math.max(...loads.map(load => load.longestOutageMs()));
+}

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { programsMissing } from '../../support/programs.ts';
+import { simulate } from './simulation/simulate.ts';
+
+const firstSeed = Date.now() % 1_000_000_000;
+
+describe('Schedules of the shared queue', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
+  it('lose nothing, settle nothing twice and leave nothing stuck, whatever crashes, pauses or gets lost', async t => {
+    const { failures, asked } = await simulate({ schedules: 300, firstSeed, fencing: true });
+    t.diagnostic(`first seed ${firstSeed}, ${asked} questions`);
+    assert.deepEqual(failures, []);
+  });
+
+  it('fail when a settlement is done also under a lease that has ended (control)', async t => {
+    const { failures } = await simulate({ schedules: 100, firstSeed, fencing: false });
+    t.diagnostic(`first seed ${firstSeed}, ${failures.length} failed`);
+    assert.notEqual(failures.length, 0);
+  });
+
+  it('are the same each time', async () => {
+    const run = () => simulate({ schedules: 20, firstSeed, fencing: true });
+    assert.equal((await run()).asked, (await run()).asked);
+  });
+});

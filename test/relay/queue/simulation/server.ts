@@ -1,0 +1,105 @@
+/** The real scripts on a real Redis, with a time that the schedule owns, and a network that loses questions and answers as the schedule says. */
+
+import type { Answer, Asking, Question } from '../../../../relay/queue/redis/conversation.ts';
+import type { Scripts } from '../../../../relay/queue/redis/scripts.ts';
+import { QueueStoreError } from '../../../../relay/queue/sqlite/errors.ts';
+import { type Command, RedisConnection, type Reply } from '../../../../relay/redis/connection.ts';
+import { RedisFault } from '../../../../relay/redis/errors.ts';
+import { single } from '../redis-harness.ts';
+
+const timeoutMs = 30_000;
+
+/** Sends what many schedules ask in one turn in one write. */
+export class ScriptServer {
+  readonly #connection: RedisConnection;
+  readonly #scripts: Scripts;
+  #waiting: { command: Command; answer: PromiseWithResolvers<Reply> }[] = [];
+  asked = 0;
+
+  private constructor(connection: RedisConnection, scripts: Scripts) {
+    this.#connection = connection;
+    this.#scripts = scripts;
+  }
+
+  static async open(port: number, scripts: Scripts): Promise<ScriptServer> {
+    const connection = new RedisConnection(() => single(port));
+    await connection.waitReady(performance.now() + timeoutMs);
+    const loads = Object.values(scripts).map(({ text }): Command => ['SCRIPT', 'LOAD', text]);
+    for (const reply of await connection.run(loads, timeoutMs)) if (reply instanceof RedisFault) throw reply;
+    return new ScriptServer(connection, scripts);
+  }
+
+  run({ partition, script, asked, bodies = [] }: Question, nowMs: number): Promise<readonly Reply[]> {
+    const args = [JSON.stringify(asked), ...bodies, nowMs];
+    return this.send(['EVALSHA', this.#scripts[script].sha, 2, ...partition.keys, ...args]) as Promise<
+      readonly Reply[]
+    >;
+  }
+
+  send(command: Command): Promise<Reply> {
+    this.asked += 1;
+    const answer = Promise.withResolvers<Reply>();
+    if (this.#waiting.push({ command, answer }) === 1) setImmediate(() => void this.#flush());
+    return answer.promise;
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#waiting;
+    this.#waiting = [];
+    const replies = await this.#connection.run(
+      batch.map(({ command }) => command),
+      timeoutMs,
+    );
+    for (const [index, { answer }] of batch.entries()) {
+      const reply = replies[index] ?? null;
+      if (reply instanceof RedisFault) answer.reject(reply);
+      else answer.resolve(reply);
+    }
+  }
+}
+
+export interface Network {
+  readonly nowMs: () => number;
+  /** Of the next question. Late: it arrives when the schedule lets it, after others. */
+  fate(): 'arrives' | 'question lost' | 'answer lost' | 'late';
+  /** Resolves when what is late may arrive. */
+  later(): Promise<void>;
+}
+
+/** As Conversation does it: asked again where that is allowed, until the patience ends; here after three tries. */
+export class LossyConversation implements Asking {
+  readonly #server: ScriptServer;
+  readonly #network: Network;
+
+  constructor(server: ScriptServer, network: Network) {
+    this.#server = server;
+    this.#network = network;
+  }
+
+  async ask(question: Question, { repeatable = false }: { readonly repeatable?: boolean } = {}): Promise<Answer> {
+    let doubtful = false;
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      const fate = this.#network.fate();
+      if (fate === 'late') await this.#network.later();
+      if (fate !== 'question lost') {
+        const reply = await this.#server.run(question, this.#network.nowMs());
+        if (fate !== 'answer lost') return { reply, doubtful };
+      }
+      doubtful = true;
+      if (!repeatable) break;
+    }
+    throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', 'the network lost it');
+  }
+
+  command(_partition: unknown, command: Command): Promise<Reply> {
+    return this.#server.send(command);
+  }
+
+  close(): void {
+    return;
+  }
+}

@@ -1,0 +1,51 @@
+/** Runs schedules side by side on a Redis of its own. */
+import { readScripts } from '../../../../relay/queue/redis/scripts.ts';
+import { scriptsWithoutFencing } from '../../../audit/scripts-without-fencing.ts';
+import { startRedis } from '../../../support/redis.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
+import { Schedule } from './schedule.ts';
+import { ScriptServer } from './server.ts';
+
+export interface SimulationOptions {
+  readonly schedules: number;
+  readonly firstSeed: number;
+  /** false: a control, which must fail. */
+  readonly fencing: boolean;
+  readonly say?: (line: string) => void;
+}
+
+const sideBySide = 100;
+const steps = 60;
+const testClock = 'local now = tonumber(ARGV[#ARGV])';
+
+export async function simulate(options: SimulationOptions): Promise<{ failures: readonly string[]; asked: number }> {
+  const { schedules, firstSeed, fencing, say = () => undefined } = options;
+  await using folder = await temporaryFolder();
+  await using redis = await startRedis(folder.path, { settings: { appendonly: 'no' } });
+  const server = await ScriptServer.open(
+    redis.port,
+    fencing ? readScripts(testClock) : scriptsWithoutFencing(testClock),
+  );
+  const failures: string[] = [];
+  let next = 0;
+
+  async function worker(): Promise<void> {
+    while (next < schedules) {
+      const seed = firstSeed + next;
+      next += 1;
+      if (next % 5000 === 0) say(`${next} schedules, ${failures.length} failed`);
+      try {
+        await new Schedule(server, seed).run(steps);
+      } catch (error) {
+        failures.push(error instanceof Error ? error.message : String(error));
+      }
+    }
+  }
+
+  try {
+    await Promise.all(Array.from({ length: sideBySide }, worker));
+    return { failures, asked: server.asked };
+  } finally {
+    server.close();
+  }
+}
