@@ -29,17 +29,20 @@ export interface RedisPeerOptions {
   readonly program?: string;
   readonly args?: readonly string[];
   readonly port?: number;
+  /** Its port speaks TLS only; the settings say with which certificate. */
+  readonly tls?: boolean;
   /** For redis-cli. */
   readonly cliArgs?: readonly string[];
 }
 
 export async function startRedis(folder: string, options: RedisPeerOptions = {}): Promise<RedisPeer> {
-  const { settings = durable, program = 'redis-server', args = [], cliArgs = [] } = options;
+  const { settings = durable, program = 'redis-server', args = [], cliArgs = [], tls = false } = options;
   const port = options.port ?? (await freePort());
   const directory = join(folder, `redis-${port}`);
   await mkdir(directory, { recursive: true });
   const all: Settings = {
-    port: String(port),
+    port: tls ? '0' : String(port),
+    ...(tls ? { 'tls-port': String(port) } : {}),
     bind: '127.0.0.1',
     dir: directory,
     save: '',
@@ -120,6 +123,52 @@ export async function startCluster(
     throw error;
   }
   return { nodes, [Symbol.asyncDispose]: dispose };
+}
+
+export interface SlotMove {
+  /** Of the slot, still at the old node. */
+  keys(): Promise<string[]>;
+  one(key: string): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** Moves a slot to another node as redis-cli does it, key by key as the test wants it. */
+export async function beginMove({ nodes }: RedisCluster, slot: number): Promise<SlotMove> {
+  const names = await Promise.all(nodes.map(node => node.ask('CLUSTER', 'MYID')));
+  const owners = await Promise.all(nodes.map(async node => ownsSlot(await node.ask('CLUSTER', 'NODES'), slot)));
+  const at = owners.indexOf(true);
+  const [from, to] = [nodes[at], nodes[(at + 1) % nodes.length]];
+  const [fromName = '', toName = ''] = [names[at], names[(at + 1) % nodes.length]];
+  if (from === undefined || to === undefined) throw new Error(`no node owns slot ${slot}`);
+  const tell = async (node: RedisPeer, ...words: string[]): Promise<void> => {
+    const said = await node.ask('CLUSTER', 'SETSLOT', String(slot), ...words);
+    if (said !== 'OK') throw new Error(said);
+  };
+  await tell(to, 'IMPORTING', fromName);
+  await tell(from, 'MIGRATING', toName);
+  return {
+    keys: async () =>
+      (await from.ask('CLUSTER', 'GETKEYSINSLOT', String(slot), '10000')).split('\n').filter(key => key !== ''),
+    async one(key) {
+      const said = await from.ask('MIGRATE', '127.0.0.1', String(to.port), key, '0', '5000');
+      if (!/^(OK|NOKEY)$/.test(said)) throw new Error(`${key}: ${said}`);
+    },
+    async end() {
+      await tell(to, 'NODE', toName);
+      await tell(from, 'NODE', toName);
+    },
+  };
+}
+
+function ownsSlot(nodes: string, slot: number): boolean {
+  const own = nodes.split('\n').find(line => line.includes('myself')) ?? '';
+  return own
+    .split(' ')
+    .slice(8)
+    .some(range => {
+      const [first, last = first] = range.split('-').map(Number);
+      return first !== undefined && last !== undefined && slot >= first && slot <= last;
+    });
 }
 
 export interface RedisWithSentinels extends AsyncDisposable {

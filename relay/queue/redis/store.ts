@@ -99,9 +99,10 @@ export class RedisQueue implements Queue {
     const leaseExpiryTimeMs = nowMs() + (options?.leaseMs ?? 0);
     const bodies = [bodyOf(message, content)];
     const answer = await this.#store({ partition, script: 'enqueue', asked, bodies }, wire);
-    refuseUnfit(Number(answer.reply[1]), message.id);
+    const verdict = Number(answer.reply[1]);
+    refuseUnfit(verdict, message.id);
     releaseMemory(message.content);
-    if (options === undefined) return [];
+    if (options === undefined || verdict === 2) return [];
     const kept =
       content.pieces === 0
         ? message.content

@@ -1,9 +1,14 @@
-import { after, before, describe } from 'node:test';
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NewMessage } from '../../../relay/queue/queue.ts';
+import { homeOf, partitionOf } from '../../../relay/queue/redis/keys.ts';
 import type { RedisOptions } from '../../../relay/redis/options.ts';
 import { programsMissing } from '../../support/programs.ts';
-import { type RedisCluster, startCluster } from '../../support/redis.ts';
+import { beginMove, type RedisCluster, startCluster } from '../../support/redis.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { conformance } from './conformance.ts';
+import { deliver, everything, message, only, to } from './messages.ts';
 import { openRedis } from './redis-harness.ts';
 
 describe('On a Cluster of three', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
@@ -23,4 +28,35 @@ describe('On a Cluster of three', { skip: programsMissing('redis-server', 'redis
   });
 
   conformance('Redis Cluster', () => openRedis(options()));
+
+  it('refuses to work on half of a partition while its slot moves to another node, and loses nothing', async () => {
+    const harness = await openRedis(options());
+    const { queue, clock, keyPrefix } = harness;
+    const partition = partitionOf(keyPrefix, 3, 8);
+    const here = (): NewMessage => {
+      for (;;) {
+        const sent = message(clock, { recipients: [to('a@one.example'), to('b@two.example')] });
+        if (homeOf(sent.id, 8) === partition.number) return sent;
+      }
+    };
+    for (let n = 0; n < 10; n += 1) await queue.enqueue(here());
+    const claim = only(await queue.claim({ limit: 1, limitPerDestination: 1, leaseMs: 60_000 }));
+
+    const move = await beginMove(cluster, partition.slot);
+    const keys = await move.keys();
+    assert.ok(keys.length > 10, keys.join());
+    for (const key of keys.filter((_, at) => at % 2 === 0)) await move.one(key);
+    const asked = Promise.all([queue.enqueue(here()), deliver(queue, claim), queue.stats(), queue.claim(everything)]);
+    const first = await Promise.race([asked, delay(300, 'nothing yet')]);
+    assert.equal(first, 'nothing yet');
+    for (const key of await move.keys()) await move.one(key);
+    await move.end();
+
+    const [, , , claims] = await asked;
+    const rest = [...claims, ...(await queue.claim(everything))];
+    for (const each of rest) await deliver(queue, each);
+    assert.deepEqual((await queue.stats()).totals, { accepted: 22, delivered: 22, failed: 0, discarded: 0 });
+    assert.equal(await queue.count({}), 0);
+    await harness.end();
+  });
 });

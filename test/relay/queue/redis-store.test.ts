@@ -111,7 +111,13 @@ describe('A queue in Redis', { skip: programsMissing('redis-server', 'redis-cli'
     for (const claim of await queue.claim(everything)) await deliver(queue, claim);
     assert.equal(await queue.count({}), 0);
     await queue.close();
-    assert.deepEqual((await redis.ask('KEYS', `${keyPrefix}*`)).split('\n'), [`${keyPrefix}{0.0}:meta`]);
+    const keys = (await redis.ask('KEYS', `${keyPrefix}*`)).split('\n');
+    const lives = await Promise.all(keys.map(async key => Number(await redis.ask('PTTL', key))));
+    // That a message came and went is remembered for a minute.
+    assert.ok(
+      lives.every((life, at) => life > 0 || keys[at]?.endsWith(':meta')),
+      keys.join(),
+    );
   });
 
   it('keeps contents compressed where that pays, and gives them back as they were', async () => {
@@ -122,6 +128,16 @@ describe('A queue in Redis', { skip: programsMissing('redis-server', 'redis-cli'
     const kept = Number(await redis.ask('HSTRLEN', `${keyPrefix}{0.0}:m:${sent.id}`, 'b'));
     assert.ok(kept < text.sizeBytes / 10, `${kept} of ${text.sizeBytes}`);
     assert.deepEqual(await readAll(only(await queue.claim(everything)).content), text.bytes);
+  });
+
+  it('does not store again what came and went, when the question arrives a second time', async () => {
+    const { queue, clock } = await start();
+    const sent = message(clock);
+    await queue.enqueue(sent);
+    await deliver(queue, only(await queue.claim(everything)));
+    assert.deepEqual(await queue.enqueue(sent, { leaseMs: 1000 }), []);
+    assert.equal(await queue.count({}), 0);
+    assert.equal((await queue.stats()).totals.accepted, 1);
   });
 
   it('loads its scripts again when the server has lost them', async () => {

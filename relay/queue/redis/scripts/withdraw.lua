@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Takes back a message whose enqueue was told as failed because its answer was lost, unless somebody has it by now.
 --
--- 1. nothing to do when it is not there, or another call stored that id
+-- 1. when it is not there it may still come: then it is refused; nothing to do when another call stored that id
 -- 2. leave it when one of its leases has ended, or a recipient no longer waits
 -- 3. remove it; it counts as accepted and discarded
 --
@@ -11,7 +11,11 @@
 
 -- @include base clock slots leases messages
 local message = cjson.decode(ARGV[1]).message
-if redis.call('HGET', message_key(message.id), 'r') ~= message.r then return { tostring(now), 0 } end
+local record = redis.call('HGET', message_key(message.id), 'r')
+if record ~= message.r then
+  if not record then remember_gone(message.id) end
+  return { tostring(now), 0 }
+end
 for _, group in ipairs(message.groups) do
   local lease = group.token and get_lease(group.token)
   if group.token and (not lease or #lease.x ~= #group.x) then return { tostring(now), -1 } end
@@ -35,4 +39,5 @@ end
 redis.call('UNLINK', message_key(message.id), body_key(message.id))
 redis.call('ZREM', ids, message.id)
 count('discarded', message.n)
+remember_gone(message.id)
 return { tostring(now), 1 }

@@ -234,10 +234,12 @@ export class Schedule {
     const owners = await this.#server.send(['ZCARD', `${base}owners`]);
     // Owners that died without a lease are forgotten by the next claim.
     const keys = (await this.#server.send(['KEYS', `${base}*`])) as Buffer[];
-    const left = keys.map(String).filter(key => key !== `${base}meta` && key !== `${base}owners`);
+    const left = keys
+      .map(String)
+      .filter(key => key !== `${base}meta` && key !== `${base}owners` && !key.startsWith(`${base}gone:`));
     assert.deepEqual(left, [], 'keys stay behind');
     assert.ok(Number(owners) <= 100);
-    await this.#server.send(['DEL', `${base}meta`, `${base}owners`]);
+    if (keys.length > 0) await this.#server.send(['DEL', ...keys]);
   }
 
   #message(): NewMessage {

@@ -29,17 +29,18 @@ export async function simulate(options: SimulationOptions): Promise<{ failures: 
   const failures: string[] = [];
   let next = 0;
 
+  async function runNext(): Promise<void> {
+    const seed = firstSeed + next;
+    next += 1;
+    if (next % 5000 === 0) say(`${next} schedules, ${failures.length} failed`);
+    const failure = await failureOf(new Schedule(server, seed));
+    if (failure === undefined) return;
+    failures.push(failure);
+    if (failures.length <= 20) say(failure);
+  }
+
   async function worker(): Promise<void> {
-    while (next < schedules) {
-      const seed = firstSeed + next;
-      next += 1;
-      if (next % 5000 === 0) say(`${next} schedules, ${failures.length} failed`);
-      try {
-        await new Schedule(server, seed).run(steps);
-      } catch (error) {
-        failures.push(error instanceof Error ? error.message : String(error));
-      }
-    }
+    while (next < schedules) await runNext();
   }
 
   try {
@@ -47,5 +48,14 @@ export async function simulate(options: SimulationOptions): Promise<{ failures: 
     return { failures, asked: server.asked };
   } finally {
     server.close();
+  }
+}
+
+async function failureOf(schedule: Schedule): Promise<string | undefined> {
+  try {
+    await schedule.run(steps);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
   }
 }

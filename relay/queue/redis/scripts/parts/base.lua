@@ -12,9 +12,10 @@ local function line_key(tenant) return base .. 'line:' .. tenant end
 local function owner_key(owner) return base .. 'l:' .. owner end
 local function parked_key(destination) return base .. 'parked:' .. destination end
 
-local function slot_of(tenant, destination) return tenant .. '\n' .. destination end
-local function tenant_of(slot) return string.match(slot, '^([^\n]*)\n') end
-local function destination_of(slot) return string.match(slot, '\n(.*)$') end
+-- A tenant is the name of a namespace, which has no bar.
+local function slot_of(tenant, destination) return tenant .. '|' .. destination end
+local function tenant_of(slot) return string.match(slot, '^([^|]*)|') end
+local function destination_of(slot) return string.match(slot, '|(.*)$') end
 
 local function count(counter, by)
   if by ~= 0 then redis.call('HINCRBY', meta, counter, by) end

@@ -1,10 +1,20 @@
--- A message: hash of `r` (record and recipients, JSON), `b` (head and content), `left` (recipients not yet gone), and for each recipient
--- about whom there is something to say `d<index>`: state, attempts, warned, due, reason, reply, one a line. State `-` is gone, `h` Held.
+-- A message: hash of `r` (record and recipients, JSON), `b` (head and content), `left` (recipients not yet gone), `w` (when it was born
+-- Waiting), and for each recipient about whom there is something to say `d<index>`: state, attempts, warned, due, reason, reply, one a
+-- line. State `-` is gone, `h` Held.
 
--- What speaks against storing it: 0 nothing, 1 this very call stored it before, -1 the id is taken, -2 its uploaded content is gone.
+-- A question may arrive long after it was asked, or twice. For a minute it is remembered of a message that it came and went.
+local gone_ms = 60000
+
+local function remember_gone(id)
+  redis.call('SET', base .. 'gone:' .. id, 1, 'PX', gone_ms)
+end
+
+-- What speaks against storing it: 0 nothing, 1 this very call stored it before, 2 it came and went, -1 the id is taken, -2 its uploaded
+-- content is gone.
 local function unfit(message)
   local record = redis.call('HGET', message_key(message.id), 'r')
   if record then return record == message.r and 1 or -1 end
+  if redis.call('EXISTS', base .. 'gone:' .. message.id) == 1 then return 2 end
   if message.upload and redis.call('EXISTS', base .. 'u:' .. message.upload) == 0 then return -2 end
   return 0
 end
@@ -46,8 +56,10 @@ end
 
 -- The last one takes the message with it.
 local function remove_recipients(id, indices)
-  local left = tonumber(redis.call('HGET', message_key(id), 'left')) - #indices
+  local found = redis.call('HMGET', message_key(id), 'left', 'w')
+  local left = tonumber(found[1]) - #indices
   if left <= 0 then
+    if found[2] and now - found[2] < gone_ms then remember_gone(id) end
     redis.call('UNLINK', message_key(id), body_key(id))
     redis.call('ZREM', ids, id)
     return
