@@ -35,6 +35,8 @@ const relays = 3;
 const sessionsPerRelay = 15;
 /** Beyond the ten seconds after which a relay counts as dead, so that it wakes up as one that has lost its leases. */
 const stopMs = { least: 1000, most: 16_000 };
+/** So that each relay that wakes up has lost its leases. */
+const stopMsWithoutFencing = { least: 11_500, most: 13_000 };
 const entries = {
   'ack-before-commit': new URL('relay-with-early-ack.ts', import.meta.url).pathname,
   'no-fencing': new URL('relay-without-fencing.ts', import.meta.url).pathname,
@@ -71,7 +73,7 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
     }),
   );
   const progress = (): number => Math.max(Math.min(...loads.map(load => load.progress())), elapsed() / seconds);
-  const chaos = disturb({ all, redis, faults, random: seededRandom(seed + 100), progress });
+  const chaos = disturb({ all, redis, faults, random: seededRandom(seed + 100), progress, control });
   const [disturbed] = await Promise.all([chaos, ...loads.map(load => load.done)]);
   const sentSeconds = elapsed();
   const sent = loads.flatMap(load => load.sent);
@@ -123,15 +125,17 @@ interface ChaosOptions {
   readonly faults: number;
   readonly random: () => number;
   readonly progress: () => number;
+  readonly control: RedisControl | undefined;
 }
 
 /** One fault after the other, and each is mended before the next of its kind. */
-async function disturb({ all, redis, faults, random, progress }: ChaosOptions): Promise<Chaos> {
+async function disturb({ all, redis, faults, random, progress, control }: ChaosOptions): Promise<Chaos> {
   const instants = Array.from({ length: faults }, random).sort((one, other) => one - other);
   const kills: Kill[] = [];
   const counts = new Map<FaultKind, number>();
   const mending: Promise<void>[] = [];
   const busy = new Set<unknown>();
+  const stopFor = control === 'no-fencing' ? stopMsWithoutFencing : stopMs;
 
   function note(kind: FaultKind, fromMs: number): void {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -148,7 +152,7 @@ async function disturb({ all, redis, faults, random, progress }: ChaosOptions): 
   async function stopRelay(relay: RelayProcess): Promise<void> {
     const fromMs = Date.now();
     process.kill(relay.pid, 'SIGSTOP');
-    await delay(stopMs.least + random() * (stopMs.most - stopMs.least));
+    await delay(stopFor.least + random() * (stopFor.most - stopFor.least));
     process.kill(relay.pid, 'SIGCONT');
     note('relay stopped', fromMs);
   }
@@ -169,7 +173,8 @@ async function disturb({ all, redis, faults, random, progress }: ChaosOptions): 
   for (const instant of instants) {
     while (progress() < instant) await delay(5);
     const relay = all[Math.floor(random() * all.length)];
-    const which = random();
+    // Without fencing only who wakes up does harm.
+    const which = control === 'no-fencing' ? 1 : random();
     const subject = which < 0.2 ? redis : relay;
     while (busy.has(subject)) await delay(20);
     if (subject === redis) begin(redis, killRedis);

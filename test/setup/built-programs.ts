@@ -4,6 +4,7 @@ import { setUpForeignCrds } from '../apiserver/setup/foreign-crds.ts';
 import { setUpApiServerPrograms } from '../apiserver/setup/programs.ts';
 import { setUpChartPrograms } from '../chart/setup/programs.ts';
 import type { FileResult } from './file-run.ts';
+import { setUpValkey } from './valkey.ts';
 
 interface BuiltFor {
   /** Test files whose path begins so need them. */
@@ -27,6 +28,7 @@ const built: readonly BuiltFor[] = [
       await setUpChartPrograms(say);
     },
   },
+  { folder: 'test/relay/queue/redis-valkey', setUp: setUpValkey },
 ];
 
 /** The files that can do nothing here, with the reason. */
