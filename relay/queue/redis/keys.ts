@@ -9,7 +9,7 @@
  *   <prefix>{tag}:q:<slot>        due times of a slot's Waiting recipients      due, wake, tenants, line:<tenant>: whose turn it is
  *   <prefix>{tag}:leases          lease by token      l:<owner>: its tokens by expiry      owners: until when they live
  *   <prefix>{tag}:gone:<id>       it came and went; for a minute, against a question that arrives twice
- *   <prefix>{tag}:suspended       until when, by destination      parked:<destination>: slots that wait for that
+ *   <prefix>{tag}:suspended:<owner>   until when it wants none, by destination
  *   <prefix>{tag}:absent          never there
  *
  * A script names only `meta` and `absent`, and finds the rest by what it reads. A Cluster that moves a slot from one server to another has for

@@ -131,7 +131,9 @@ export class RedisQueue implements Queue {
   }
 
   async suspend(destination: string, untilMs: number): Promise<void> {
-    await this.#run(() => this.#askAll('suspend', { destination, forMs: untilMs - this.#parts.nowMs() }));
+    await this.#run(() =>
+      this.#askAll('suspend', { owner: this.#parts.owner.name, destination, forMs: untilMs - this.#parts.nowMs() }),
+    );
   }
 
   renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]> {

@@ -3,6 +3,7 @@ import { programsMissing } from '../../support/programs.ts';
 import { type RedisPeer, startRedis } from '../../support/redis.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { conformance } from './conformance.ts';
+import { agreesWithModel } from './model-suite.ts';
 import { openRedis, single } from './redis-harness.ts';
 
 describe('On one Redis', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
@@ -15,4 +16,5 @@ describe('On one Redis', { skip: programsMissing('redis-server', 'redis-cli') },
   after(() => stack.disposeAsync());
 
   conformance('Redis', () => openRedis(single(redis.port)));
+  agreesWithModel('Redis', () => openRedis(single(redis.port)), 5);
 });

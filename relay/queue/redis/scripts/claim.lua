@@ -4,7 +4,8 @@
 -- 1. note that the owner lives; end leases that are over, and those of earlier claims whose answer never arrived
 -- 2. slots whose time has come join their tenant's line
 -- 3. the first slot of the first tenant has its turn: some of its recipients, and those of the same messages; then both go to the end
--- 4. until a limit is reached or no line is left; slots whose destination or tenant has had its share keep their places
+-- 4. until a limit is reached or no line is left; slots whose destination or tenant has had its share, or whose destination this owner has
+--    suspended, keep their places
 --
 -- KEYS  1 meta, 2 absent
 -- ARGV  1 { owner, ownerTtlMs, call, leaseMs, limit, perDestination, given: {destination: n}, perTenant?, givenTenants,
@@ -29,14 +30,8 @@ local function to_line(slot)
   redis.call('ZADD', tenants, 'NX', turn, tenant_of(slot))
 end
 for _, slot in ipairs(redis.call('ZRANGEBYSCORE', wake_of_slots, '-inf', now, 'LIMIT', 0, most_slots)) do
-  local until_ms = park_until(slot, now)
-  if until_ms > now then
-    redis.call('ZADD', wake_of_slots, until_ms, slot)
-  else
-    redis.call('ZREM', wake_of_slots, slot)
-    redis.call('SREM', parked_key(destination_of(slot)), slot)
-    to_line(slot)
-  end
+  redis.call('ZREM', wake_of_slots, slot)
+  to_line(slot)
 end
 
 local taken, bytes, numbers = 0, 0, 0
@@ -89,6 +84,7 @@ local function visit(slot, wanted, room)
 end
 
 local aside = {}
+local any_suspended = redis.call('EXISTS', suspended_key(asked.owner)) == 1
 while taken < asked.limit and bytes < asked.bytes do
   local tenant = redis.call('ZRANGE', tenants, 0, 0)[1]
   if not tenant then break end
@@ -96,15 +92,13 @@ while taken < asked.limit and bytes < asked.bytes do
   local slot = first[1]
   if not slot then
     redis.call('ZREM', tenants, tenant)
-  elseif suspended_until(slot) > now then
-    leave_line(slot)
-    redis.call('ZADD', wake_of_slots, park_until(slot, now), slot)
   else
     local destination = destination_of(slot)
     local room = math.min(asked.limit - taken, asked.perDestination - (given[destination] or 0))
     local wanted = math.min(share, room)
     if asked.perTenant then wanted = math.min(wanted, asked.perTenant - (given_tenants[tenant] or 0)) end
-    if wanted <= 0 then
+    if wanted <= 0 or (any_suspended and suspended_until(asked.owner, slot) > 0) then
+      if #aside >= most_slots then break end
       leave_line(slot)
       aside[#aside + 1] = { slot, first[2] }
     else

@@ -12,27 +12,25 @@ local function note(time)
   if time and (not earliest or tonumber(time) < earliest) then earliest = tonumber(time) end
 end
 
--- Those suspended meanwhile move on; few, since a claim does the same.
-for _ = 1, 1000 do
-  local tenant = redis.call('ZRANGE', tenants, 0, 0)[1]
-  local slot = tenant and redis.call('ZRANGE', line_key(tenant), 0, 0)[1]
-  if not slot then break end
-  if suspended_until(slot) <= now then
-    note(redis.call('ZSCORE', due_of_slots, slot) or now)
-    break
-  end
-  leave_line(slot)
-  redis.call('ZADD', wake_of_slots, park_until(slot, now), slot)
+-- Slots that this owner has suspended are passed over, some hundreds at most: who sleeps looks again within seconds.
+local passed = 0
+local function note_slot(slot, due)
+  local until_ms = suspended_until(asked.owner, slot)
+  note(math.max(tonumber(due), until_ms))
+  passed = passed + 1
+  return until_ms == 0 or passed >= 500
 end
-for _ = 1, 1000 do
-  local first = redis.call('ZRANGE', wake_of_slots, 0, 0, 'WITHSCORES')
-  if #first == 0 then break end
-  local at = park_until(first[1], tonumber(first[2]))
-  if at <= tonumber(first[2]) then
-    note(first[2])
-    break
+local function note_lines()
+  for _, tenant in ipairs(redis.call('ZRANGE', tenants, 0, 99)) do
+    for _, slot in ipairs(redis.call('ZRANGE', line_key(tenant), 0, 499)) do
+      if note_slot(slot, redis.call('ZSCORE', due_of_slots, slot) or now) then return end
+    end
   end
-  redis.call('ZADD', wake_of_slots, at, first[1])
+end
+note_lines()
+local timed = redis.call('ZRANGE', wake_of_slots, 0, 499, 'WITHSCORES')
+for at = 1, #timed, 2 do
+  if note_slot(timed[at], timed[at + 1]) then break end
 end
 local all = redis.call('ZRANGE', owners, 0, -1, 'WITHSCORES')
 for at = 1, #all, 2 do

@@ -3,14 +3,14 @@ local base = string.sub(KEYS[1], 1, -5)
 local meta = KEYS[1]
 local ids, leases, owners = base .. 'ids', base .. 'leases', base .. 'owners'
 local due_of_slots, wake_of_slots, tenants = base .. 'due', base .. 'wake', base .. 'tenants'
-local suspended = base .. 'suspended'
 
 local function message_key(id) return base .. 'm:' .. id end
 local function body_key(id) return base .. 'b:' .. id end
 local function slot_key(slot) return base .. 'q:' .. slot end
 local function line_key(tenant) return base .. 'line:' .. tenant end
 local function owner_key(owner) return base .. 'l:' .. owner end
-local function parked_key(destination) return base .. 'parked:' .. destination end
+-- Each owner's own: what one relay's lanes cannot take another's may.
+local function suspended_key(owner) return base .. 'suspended:' .. owner end
 
 -- A tenant is the name of a namespace, which has no bar.
 local function slot_of(tenant, destination) return tenant .. '|' .. destination end

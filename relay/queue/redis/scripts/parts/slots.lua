@@ -1,15 +1,5 @@
--- A slot is a tenant and a destination with Waiting recipients. `due` has the due time of its earliest; from there it is either in
--- `wake` (by time, or until the end of a suspension) or in its tenant's line, ready to be claimed. Being in both does no harm.
-
-local function park_until(slot, at)
-  local destination = destination_of(slot)
-  local until_ms = redis.call('ZSCORE', suspended, destination)
-  if until_ms and tonumber(until_ms) > at then
-    redis.call('SADD', parked_key(destination), slot)
-    return tonumber(until_ms)
-  end
-  return at
-end
+-- A slot is a tenant and a destination with Waiting recipients. `due` has the due time of its earliest; until then it is in `wake`, from then
+-- on in its tenant's line, ready to be claimed. Being in both does no harm.
 
 local function leave_line(slot)
   local tenant = tenant_of(slot)
@@ -23,7 +13,7 @@ local function slot_waits(slot, due)
   local before = redis.call('ZSCORE', due_of_slots, slot)
   if before and tonumber(before) <= due then return end
   redis.call('ZADD', due_of_slots, due, slot)
-  redis.call('ZADD', wake_of_slots, park_until(slot, due), slot)
+  redis.call('ZADD', wake_of_slots, due, slot)
 end
 
 -- Recipients stopped waiting, or had their turn: what is the earliest now? Returns it.
@@ -32,7 +22,6 @@ local function slot_changed(slot)
   if #first == 0 then
     redis.call('ZREM', due_of_slots, slot)
     redis.call('ZREM', wake_of_slots, slot)
-    redis.call('SREM', parked_key(destination_of(slot)), slot)
     leave_line(slot)
     return nil
   end
@@ -40,12 +29,13 @@ local function slot_changed(slot)
   redis.call('ZADD', due_of_slots, due, slot)
   if due > now then leave_line(slot) end
   if due > now or not redis.call('ZSCORE', line_key(tenant_of(slot)), slot) then
-    redis.call('ZADD', wake_of_slots, park_until(slot, due), slot)
+    redis.call('ZADD', wake_of_slots, due, slot)
   end
   return due
 end
 
-local function suspended_until(slot)
-  local until_ms = redis.call('ZSCORE', suspended, destination_of(slot))
-  return until_ms and tonumber(until_ms) or 0
+-- 0: not, for this owner.
+local function suspended_until(owner, slot)
+  local until_ms = redis.call('ZSCORE', suspended_key(owner), destination_of(slot))
+  return until_ms and tonumber(until_ms) > now and tonumber(until_ms) or 0
 end
