@@ -47,17 +47,20 @@ export class ScriptServer {
     this.#connection.close();
   }
 
+  /** Never rejects: who asked gets the fault. */
   async #flush(): Promise<void> {
     const batch = this.#waiting;
     this.#waiting = [];
-    const replies = await this.#connection.run(
-      batch.map(({ command }) => command),
-      timeoutMs,
-    );
-    for (const [index, { answer }] of batch.entries()) {
-      const reply = replies[index] ?? null;
-      if (reply instanceof RedisFault) answer.reject(reply);
-      else answer.resolve(reply);
+    try {
+      const commands = batch.map(({ command }) => command);
+      const replies = await this.#connection.run(commands, timeoutMs);
+      for (const [index, { answer }] of batch.entries()) {
+        const reply = replies[index] ?? null;
+        if (reply instanceof RedisFault) answer.reject(reply);
+        else answer.resolve(reply);
+      }
+    } catch (error) {
+      for (const { answer } of batch) answer.reject(error);
     }
   }
 }
