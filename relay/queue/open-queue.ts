@@ -8,7 +8,7 @@ import type { Secrets } from '../secrets.ts';
 import type { RelayState } from '../state.ts';
 import type { Queue } from './queue.ts';
 import { type TroubleReason, troubleReasons } from './redis/durability.ts';
-import { type OpenRedisQueue, openRedisQueue, type RedisQueueOptions } from './redis/open.ts';
+import type { RedisQueueOptions } from './redis/open.ts';
 import { openVolumeQueue } from './sqlite/store.ts';
 
 export interface QueueDeps {
@@ -42,7 +42,9 @@ async function openRedis(first: RedisConfig, deps: QueueDeps, minFreeDiskBytes: 
     return queue.type === 'Redis' && queue.redis.type === first.type ? queue.redis : first;
   };
   const redis = (): RedisOptions => redisOptions(config(), state().secrets);
-  const opened: OpenRedisQueue = await openRedisQueue({
+  // A relay with a queue of its own should not pay for a client that it never uses.
+  const { openRedisQueue } = await import('./redis/open.ts');
+  const opened = await openRedisQueue({
     redis,
     keyPrefix: first.keyPrefix,
     durability: config,

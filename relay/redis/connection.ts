@@ -15,6 +15,8 @@ export type Command = readonly [name: string, ...args: Argument[]];
 
 const connectTimeoutMs = 2000;
 const longestReconnectMs = 500;
+/** For what is under way on a connection that another takes the place of. */
+const quitTimeoutMs = 10_000;
 /** Against half-open connections, when the kernel sees no other sign. */
 const keepAliveMs = 5000;
 
@@ -91,6 +93,8 @@ export class RedisConnection {
     if (this.#closed) return;
     const old = this.#client;
     this.#client = this.#open();
+    const limit = setTimeout(() => old.disconnect(), quitTimeoutMs).unref();
+    old.once('end', () => clearTimeout(limit));
     old.quit().catch(() => old.disconnect());
   }
 
@@ -110,6 +114,8 @@ export class RedisConnection {
   #open(): Redis {
     const settings = clientOptions(this.#options(), this.#address);
     const client = new Redis(settings);
+    // Each session that waits for the connection listens.
+    client.setMaxListeners(0);
     client.on('ready', () => {
       this.#generation += 1;
       if (client === this.#client) this.#awaySinceMs = undefined;

@@ -92,6 +92,8 @@ class ClusterServers implements RedisServers {
       if (server !== undefined) return server;
       if (this.#closed || performance.now() > untilMs)
         throw new RedisFault('NotDone', `no server of the Cluster serves slot ${slot}`, { moved: true });
+      // Known servers that do not serve it: it moves, or nobody does for now.
+      if (this.#ranges !== undefined) await pause();
       this.#ranges = undefined;
       await this.#ask();
     }
@@ -140,7 +142,7 @@ class ClusterServers implements RedisServers {
       this.#dropOthers(new Set(this.#ranges.map(({ name: its }) => its)));
       return;
     }
-    await new Promise(resolve => setTimeout(resolve, pauseMs));
+    await pause();
   }
 
   /** Nodes that are masters no more. Seeds stay: they are how the others are found again. */
@@ -152,6 +154,10 @@ class ClusterServers implements RedisServers {
       each([server], 'close');
     }
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, pauseMs));
 }
 
 /** A node that cannot answer is passed over. */

@@ -28,7 +28,7 @@ const built: readonly BuiltFor[] = [
       await setUpChartPrograms(say);
     },
   },
-  { folder: 'test/relay/queue/redis-valkey', setUp: setUpValkey },
+  { folder: 'test/redis/valkey', setUp: setUpValkey },
 ];
 
 /** The files that can do nothing here, with the reason. */

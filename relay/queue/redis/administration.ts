@@ -43,7 +43,7 @@ export class Administration {
     const wanted = { ...filter, state: from[move] };
     return this.#sum(async (partition, after) => {
       const asked = { move, filter: { ...sorted(wanted), ...after } };
-      const options = { durable: true, repeatable: true };
+      const options = { durable: 'WhereItCan', repeatable: true } as const;
       const { reply } = await this.#parts.conversation.ask({ partition, script: 'move', asked }, options);
       return sliceOf(reply, 0);
     });

@@ -3,6 +3,7 @@
  * and then each is visited in turn with what the limits leave: bounded by the number of partitions, and fair over all of them.
  */
 import type { Reply } from '../../redis/connection.ts';
+import { RedisFault } from '../../redis/errors.ts';
 import type { Claim, ClaimRequest } from '../queue.ts';
 import type { Asking } from './conversation.ts';
 import type { Partition } from './keys.ts';
@@ -114,7 +115,7 @@ export class Claiming {
     try {
       return (await this.#parts.conversation.ask({ partition, script: 'claim', asked })).reply;
     } catch (error) {
-      this.#abandonedOf(partition).add(asked.call);
+      if (mayHaveRun(error)) this.#abandonedOf(partition).add(asked.call);
       throw error;
     }
   }
@@ -126,6 +127,11 @@ export class Claiming {
     this.#abandoned.set(number, made);
     return made;
   }
+}
+
+/** While Redis is away nothing is sent, and nothing is to be given back. */
+function mayHaveRun(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof RedisFault && error.cause.kind !== 'NotDone';
 }
 
 function newTurn(request: ClaimRequest, tenants: number | undefined): Turn {

@@ -28,8 +28,8 @@ export interface Question {
 }
 
 export interface AskOptions {
-  /** Answered only when it is as durable as was asked for. */
-  readonly durable?: boolean;
+  /** Answered only when it is as durable as was asked for. A server that would not keep it is not asked; `WhereItCan`: all the same. */
+  readonly durable?: boolean | 'WhereItCan';
   /** Asked again also when its answer was lost. */
   readonly repeatable?: boolean;
   readonly withinMs?: number;
@@ -147,11 +147,11 @@ export class Conversation implements Asking {
   async #once(
     { slot }: Partition,
     command: () => Command,
-    { durable, untilMs }: { durable: boolean; untilMs: number },
+    { durable, untilMs }: { durable: boolean | 'WhereItCan'; untilMs: number },
   ): Promise<Reply> {
     const server = await this.#parts.servers.serverOf(slot, untilMs);
     const desk = this.#deskOf(server);
-    const connection = durable ? server.writes : server.reads;
+    const connection = durable === false ? server.reads : server.writes;
     const { awaySinceMs } = connection;
     const readyUntilMs = awaySinceMs === undefined ? untilMs : Math.min(untilMs, awaySinceMs + patienceMs);
     // Who comes when it has been away for long does not wait as long again.
@@ -160,7 +160,7 @@ export class Conversation implements Asking {
       throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', connection.whyAway);
     }
     await connection.waitReady(readyUntilMs);
-    return await (durable ? desk.writes : desk.reads).ask(command());
+    return await (durable === false ? desk.reads : desk.writes).ask(command(), { onlyWhereSafe: durable === true });
   }
 
   #learnFrom({ moved, noScript }: RedisFault): void {

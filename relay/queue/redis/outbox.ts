@@ -4,12 +4,15 @@
  */
 import type { Command, RedisConnection, Reply } from '../../redis/connection.ts';
 import { RedisFault } from '../../redis/errors.ts';
+import type { TroubleReason } from './durability.ts';
 import { QueueTroubleError } from './errors.ts';
 import type { Judged } from './guard.ts';
 import type { Scripts } from './scripts.ts';
 
 interface Asked {
   readonly command: Command;
+  /** Not sent to a server that would not keep it. */
+  readonly onlyWhereSafe: boolean;
   readonly answer: PromiseWithResolvers<Reply>;
 }
 
@@ -42,9 +45,9 @@ export class Outbox {
   }
 
   /** @throws RedisFault, QueueTroubleError */
-  ask(command: Command): Promise<Reply> {
+  ask(command: Command, { onlyWhereSafe = false } = {}): Promise<Reply> {
     const answer = Promise.withResolvers<Reply>();
-    this.#waiting.push({ command, answer });
+    this.#waiting.push({ command, onlyWhereSafe, answer });
     this.#schedule();
     return answer.promise;
   }
@@ -77,9 +80,11 @@ export class Outbox {
     }
   }
 
-  async #send(batch: readonly Asked[]): Promise<void> {
+  async #send(asked: readonly Asked[]): Promise<void> {
     const { connection } = this.#parts;
-    const { barrier, generation } = await this.#barrier();
+    const { barrier, trouble, generation } = await this.#barrier();
+    const batch = trouble === undefined ? asked : refuseUnsafe(asked, trouble);
+    if (batch.length === 0) return;
     const load = this.#loadedGeneration === generation ? [] : this.#loadCommands();
     const commands = [
       ...load,
@@ -98,18 +103,24 @@ export class Outbox {
     }
   }
 
-  async #barrier(): Promise<{ barrier: Barrier | undefined; generation: number }> {
+  async #barrier(): Promise<{ barrier?: Barrier | undefined; trouble?: TroubleReason; generation: number }> {
     const judged = await this.#parts.judged?.();
-    if (judged === undefined) return { barrier: undefined, generation: this.#parts.connection.generation };
+    if (judged === undefined) return { generation: this.#parts.connection.generation };
     const { verdict, generation } = judged;
-    if (!verdict.ok) throw new QueueTroubleError(verdict.reason);
-    this.#barred = verdict.barrier !== undefined;
+    this.#barred = verdict.ok && verdict.barrier !== undefined;
+    if (!verdict.ok) return { trouble: verdict.reason, generation };
     return { barrier: verdict.barrier, generation };
   }
 
   #loadCommands(): Command[] {
     return Object.values(this.#parts.scripts).map(({ text }): Command => ['SCRIPT', 'LOAD', text]);
   }
+}
+
+/** Returns what is asked all the same. */
+function refuseUnsafe(asked: readonly Asked[], reason: TroubleReason): readonly Asked[] {
+  for (const { onlyWhereSafe, answer } of asked) if (onlyWhereSafe) answer.reject(new QueueTroubleError(reason));
+  return asked.filter(({ onlyWhereSafe }) => !onlyWhereSafe);
 }
 
 /** It ran, and is not as durable as asked: what becomes of it nobody knows. */

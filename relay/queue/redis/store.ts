@@ -177,7 +177,8 @@ export class RedisQueue implements Queue {
       messages: wired.map(({ wire }) => wire),
     };
     const question = { partition, script: 'settle', asked, bodies: wired.map(({ body }) => body) } as const;
-    const { reply, doubtful } = await conversation.ask(question, { durable: true, repeatable: true });
+    // Also on a server that would lose it: what is delivered and not settled would be delivered again and again.
+    const { reply, doubtful } = await conversation.ask(question, { durable: 'WhereItCan', repeatable: true });
     refuseUnsettled(Number(reply[1]), doubtful);
   }
 

@@ -95,7 +95,8 @@ export class LossyConversation implements Asking {
       doubtful = true;
       if (!repeatable) break;
     }
-    throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', 'the network lost it');
+    const cause = new RedisFault('Unknown', 'the network lost it');
+    throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', cause.message, { cause });
   }
 
   command(_partition: unknown, command: Command): Promise<Reply> {

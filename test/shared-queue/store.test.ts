@@ -1,14 +1,14 @@
 /** What only a queue in Redis can be asked: its server away, full, changed; other owners beside; nothing left behind. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import type { RedisQueueOptions } from '../../../relay/queue/redis/open.ts';
-import { programsMissing } from '../../support/programs.ts';
-import { type RedisPeer, startRedis } from '../../support/redis.ts';
-import { seededRandom } from '../../support/seeded-random.ts';
-import { temporaryFolder } from '../../support/temporary-folder.ts';
-import { waitUntil } from '../../support/wait-until.ts';
-import { contentOf, deliver, everything, message, only, readAll, to } from './messages.ts';
-import { openRedis, type RedisHarness, single } from './redis-harness.ts';
+import type { RedisQueueOptions } from '../../relay/queue/redis/open.ts';
+import { programsMissing } from '../support/programs.ts';
+import { type RedisPeer, startRedis } from '../support/redis.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { contentOf, deliver, everything, message, only, readAll, to } from '../relay/queue/messages.ts';
+import { openRedis, type RedisHarness, single } from '../relay/queue/redis-harness.ts';
 
 /** One that never says that it lives, but by what it asks. */
 const silent = { beatMs: 3_600_000 };
@@ -148,18 +148,20 @@ describe('A queue in Redis', { skip: programsMissing('redis-server', 'redis-cli'
     assert.equal((await queue.claim(everything)).length, 2);
   });
 
-  it('takes nothing on a server that would lose it, says why, and goes on when it is mended', async () => {
+  it('takes nothing on a server that would lose it, says why, settles what it has, and goes on when it is mended', async () => {
     await using own = await startRedis(folder);
     const { queue, clock } = await start({ lookMs: 20 }, own.port);
     const [claim] = await queue.enqueue(message(clock), { leaseMs: 1000 });
+    await queue.enqueue(message(clock));
     await own.ask('CONFIG', 'SET', 'appendfsync', 'everysec');
     await waitUntil('it is noticed', () => fails(queue.probe(), 'POSTROAD_QUEUE_UNSAFE'));
     await assert.rejects(queue.enqueue(message(clock)), /appendfsync must be always/);
     assert.ok(claim !== undefined);
-    assert.equal((await queue.stats()).totals.accepted, 1);
+    await deliver(queue, claim);
+    await deliver(queue, only(await queue.claim(everything)));
+    assert.deepEqual((await queue.stats()).totals, { accepted: 2, delivered: 2, failed: 0, discarded: 0 });
     await own.ask('CONFIG', 'SET', 'appendfsync', 'always');
     await waitUntil('it is mended', async () => !(await fails(queue.probe(), 'POSTROAD_QUEUE_UNSAFE')));
-    await deliver(queue, claim);
     await queue.enqueue(message(clock));
   });
 
