@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { programsMissing } from '../support/programs.ts';
 import { runRedisAudit } from '../audit/redis-audit.ts';
+import { programsMissing } from '../support/programs.ts';
 
 const seed = Date.now() % 1_000_000;
 const skip = programsMissing('redis-server', 'redis-cli');

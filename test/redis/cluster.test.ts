@@ -4,12 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { NewMessage } from '../../relay/queue/queue.ts';
 import { homeOf, partitionOf } from '../../relay/queue/redis/keys.ts';
 import type { RedisOptions } from '../../relay/redis/options.ts';
-import { programsMissing } from '../support/programs.ts';
-import { beginMove, type RedisCluster, startCluster } from '../support/redis.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
 import { conformance } from '../relay/queue/conformance.ts';
 import { deliver, everything, message, only, to } from '../relay/queue/messages.ts';
 import { openRedis } from '../relay/queue/redis-harness.ts';
+import { programsMissing } from '../support/programs.ts';
+import { beginMove, type RedisCluster, startCluster } from '../support/redis.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('On a Cluster of three', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
   const stack = new AsyncDisposableStack();

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { RedisOptions } from '../../relay/redis/options.ts';
+import { conformance } from '../relay/queue/conformance.ts';
+import { everything, message } from '../relay/queue/messages.ts';
+import { openRedis } from '../relay/queue/redis-harness.ts';
 import { programsMissing } from '../support/programs.ts';
 import { type RedisWithSentinels, startSentinels } from '../support/redis.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { conformance } from '../relay/queue/conformance.ts';
-import { everything, message } from '../relay/queue/messages.ts';
-import { openRedis } from '../relay/queue/redis-harness.ts';
 
 describe('Behind Sentinels', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
   const stack = new AsyncDisposableStack();

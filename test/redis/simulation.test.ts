@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { programsMissing } from '../support/programs.ts';
 import { simulate } from '../relay/queue/simulation/simulate.ts';
+import { programsMissing } from '../support/programs.ts';
 
 const firstSeed = Date.now() % 1_000_000_000;
 

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import type { RedisOptions } from '../../relay/redis/options.ts';
+import { everything, message } from '../relay/queue/messages.ts';
+import { openRedis } from '../relay/queue/redis-harness.ts';
 import { programsMissing } from '../support/programs.ts';
 import { durable, type RedisPeer, startRedis } from '../support/redis.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { createTestCa } from '../support/test-ca.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { everything, message } from '../relay/queue/messages.ts';
-import { openRedis } from '../relay/queue/redis-harness.ts';
 
 describe('A Redis with TLS and users', { skip: programsMissing('redis-server', 'redis-cli', 'openssl') }, () => {
   const stack = new AsyncDisposableStack();

@@ -1,10 +1,10 @@
 import { after, before, describe } from 'node:test';
-import { programsMissing } from '../support/programs.ts';
-import { type RedisPeer, startRedis } from '../support/redis.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
 import { conformance } from '../relay/queue/conformance.ts';
 import { agreesWithModel } from '../relay/queue/model-suite.ts';
 import { openRedis, single } from '../relay/queue/redis-harness.ts';
+import { programsMissing } from '../support/programs.ts';
+import { type RedisPeer, startRedis } from '../support/redis.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('On one Redis', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
   const stack = new AsyncDisposableStack();

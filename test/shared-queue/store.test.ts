@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { RedisQueueOptions } from '../../relay/queue/redis/open.ts';
+import { contentOf, deliver, everything, message, only, readAll, to } from '../relay/queue/messages.ts';
+import { openRedis, type RedisHarness, single } from '../relay/queue/redis-harness.ts';
 import { programsMissing } from '../support/programs.ts';
 import { type RedisPeer, startRedis } from '../support/redis.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { contentOf, deliver, everything, message, only, readAll, to } from '../relay/queue/messages.ts';
-import { openRedis, type RedisHarness, single } from '../relay/queue/redis-harness.ts';
 
 /** One that never says that it lives, but by what it asks. */
 const silent = { beatMs: 3_600_000 };
