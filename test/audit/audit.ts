@@ -37,6 +37,8 @@ const sessions = 40;
 /** What the next hop does besides taking mail. */
 export const misbehaviour = { defer: 0.1, refuse: 0.01, dropBefore: 0.001, dropAfter: 0.001 };
 const drainLimitMs = 180_000;
+/** Longer than a lease of a dead relay and the longest retry together, many times. */
+const standstillMs = 60_000;
 const earlyAck = new URL('relay-with-early-ack.ts', import.meta.url).pathname;
 
 export async function runAudit(options: AuditOptions): Promise<AuditReport> {
@@ -122,14 +124,17 @@ export function bookFaults(metrics: MetricValues, { distinct, accepted }: Verdic
   return faults;
 }
 
-/** Until nothing is queued, or nothing has left the queue for long. */
+/** Until nothing is queued, or nothing has left the queue for long: of relays whose books are wrong something seems to be left for ever. */
 export async function drain(read: () => Promise<MetricValues>, say: (line: string) => void): Promise<MetricValues> {
   const deadline = performance.now() + drainLimitMs;
+  let last: { left: number; sinceMs: number } | undefined;
   for (let asked = 0; ; asked++) {
     const metrics = await read();
     const left = queuedRecipients(metrics);
+    const nowMs = performance.now();
+    if (last?.left !== left) last = { left, sinceMs: nowMs };
     // Books that are wrong may even say that less than nothing is left.
-    if (left <= 0 || performance.now() > deadline) return metrics;
+    if (left <= 0 || nowMs > deadline || nowMs - last.sinceMs > standstillMs) return metrics;
     if (asked % 25 === 0) say(`draining: ${left} recipients queued`);
     await delay(200);
   }
