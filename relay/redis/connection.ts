@@ -3,6 +3,7 @@
  * sent twice behind the caller's back, and no wait is longer than it says.
  */
 import { type RedisOptions as AnyClientOptions, Redis } from 'ioredis';
+import { deadline } from './deadline.ts';
 import { faultOfReply, RedisFault } from './errors.ts';
 import type { RedisAddress, RedisOptions } from './options.ts';
 
@@ -72,10 +73,9 @@ export class RedisConnection {
     const client = this.#client;
     const pipeline = client.pipeline();
     for (const command of commands) pipeline.callBuffer(...(command as [string, ...Argument[]]));
-    const late = Promise.withResolvers<'late'>();
-    const timer = setTimeout(() => late.resolve('late'), timeoutMs);
+    const limit = deadline(timeoutMs);
     try {
-      const results = await Promise.race([pipeline.exec(), late.promise]);
+      const results = await Promise.race([pipeline.exec(), limit.over]);
       if (results === 'late' || results === null) {
         // Whatever it still answers belongs to nobody, and the next command should not stand behind it.
         client.disconnect(true);
@@ -84,7 +84,7 @@ export class RedisConnection {
       }
       return results.map(([error, value]) => (error === null ? (value as Reply) : faultOf(error)));
     } finally {
-      clearTimeout(timer);
+      limit.cancel();
     }
   }
 
