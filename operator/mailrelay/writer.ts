@@ -51,12 +51,20 @@ export type Found =
   | { readonly kind: 'Ours'; readonly live: KubeObject }
   | { readonly kind: 'Taken' };
 
-/** After that it is looked whether a name that was somebody else's is free by now. */
+/**
+ * After that it is looked whether a name that was somebody else's is free by now. Where the caches show who has it (what a relay of the same
+ * name left behind, until garbage collection has come to it), its end is seen at once instead.
+ */
 export const takenForMs = 60_000;
 
+interface TakenName {
+  readonly seenTimeMs: number;
+  readonly isInCache: boolean;
+}
+
 export function createRelayWriter({ cluster, apply, handoverApply, clock }: WriterDeps): RelayWriter {
-  /** By relay, then `Kind name`: when it was seen. */
-  const takenNames = new Map<string, Map<string, number>>();
+  /** By relay, then `Kind name`. */
+  const takenNames = new Map<string, Map<string, TakenName>>();
 
   async function find(relay: MailRelay, reference: ObjectReference, signal: AbortSignal): Promise<Found> {
     const resource = resourceOf(reference);
@@ -64,20 +72,22 @@ export function createRelayWriter({ cluster, apply, handoverApply, clock }: Writ
     const label = `${reference.kind} ${name}`;
     const names = takenNames.get(nameOf(relay));
     const cached = cluster.managed(resource, `${namespace}/${name}`);
-    const seenTimeMs = names?.get(label);
-    if (cached === undefined && seenTimeMs !== undefined && clock.now() < seenTimeMs + takenForMs)
-      return { kind: 'Taken' };
+    if (cached === undefined && isStillTaken(names?.get(label))) return { kind: 'Taken' };
     const live = cached ?? (await apply.peek(resource, { namespace, name }, signal));
     const isTaken = live !== undefined && !isOwnedBy(live.metadata.ownerReferences, relay);
-    if (isTaken) noteTaken(nameOf(relay), label);
+    if (isTaken) noteTaken(nameOf(relay), label, cached !== undefined);
     else names?.delete(label);
     if (live === undefined) return { kind: 'Free' };
     return isTaken ? { kind: 'Taken' } : { kind: 'Ours', live };
   }
 
-  function noteTaken(relayKey: string, label: string): void {
-    const names = takenNames.get(relayKey) ?? new Map<string, number>();
-    takenNames.set(relayKey, names.set(label, clock.now()));
+  function isStillTaken(name: TakenName | undefined): boolean {
+    return name !== undefined && !name.isInCache && clock.now() < name.seenTimeMs + takenForMs;
+  }
+
+  function noteTaken(relayKey: string, label: string, isInCache: boolean): void {
+    const names = takenNames.get(relayKey) ?? new Map<string, TakenName>();
+    takenNames.set(relayKey, names.set(label, { seenTimeMs: clock.now(), isInCache }));
   }
 
   return {

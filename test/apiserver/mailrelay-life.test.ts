@@ -148,6 +148,27 @@ test('an object of somebody else under one of our names is left alone, named, an
   assert.equal(await reads(), before_, 'it is not asked for in each pass');
 });
 
+test('a relay that is made again at once under its name has it as soon as garbage collection has been there', async () => {
+  await world.createRelay({ replicas: 0 }, { name: 'again' });
+  const first = await world.untilReason(named('again'), 'Ready', 'Parked');
+  const { controllerManager = 0 } = world.api.server.processes;
+  process.kill(controllerManager, 'SIGSTOP');
+  try {
+    await world.api.remove(mailRelays, named('again'));
+    await untilGone(mailRelays, named('again'));
+    await world.createRelay({ replicas: 0 }, { name: 'again' });
+    await world.untilReason(named('again'), 'Accepted', 'NameTaken');
+  } finally {
+    process.kill(controllerManager, 'SIGCONT');
+  }
+  const startMs = performance.now();
+  const relay = await world.untilReason(named('again'), 'Ready', 'Parked');
+  const tookMs = Math.round(performance.now() - startMs);
+  console.log(`ready ${tookMs} ms after garbage collection went on`);
+  assert.notEqual(relay.metadata.uid, first.metadata.uid);
+  assert.ok(tookMs < 20_000, `${tookMs} ms`);
+});
+
 test('a Secret that is not there is a condition and no loop of errors; once it is there, the relay goes on', async () => {
   await world.createRelay({ replicas: 1, clients: { usersSecretRef: { name: 'users' } } }, { name: 'lacking' });
   const relay = await world.untilReason(named('lacking'), 'ResolvedRefs', 'SecretNotFound');

@@ -20,7 +20,7 @@ export async function writeTokens(file: string, users: readonly string[]): Promi
 }
 
 /** In turn, so that each run has its share of all. */
-const fates = ['kill', 'standStill', 'kill', 'stop', 'standStill', 'kill', 'standStill', 'kill'] as const;
+const fates = ['kill', 'standStill', 'stop', 'kill', 'standStill', 'kill'] as const;
 
 export interface Wounds {
   kills: number;
@@ -33,6 +33,8 @@ export interface OperatorSlots extends AsyncDisposable {
   readonly wounds: Wounds;
   /** Harms one of the operators, whoever leads more often than not, and resolves when as many as before run again. */
   wound(random: () => number): Promise<void>;
+  /** One of them leads, and has nothing to do now. */
+  isIdle(): Promise<boolean>;
   stopAll(): Promise<void>;
   /** Bytes of the largest resident set that was seen. */
   readonly largestBytes: number;
@@ -71,6 +73,14 @@ export async function startOperatorSlots({ world, folder, caFile, users }: SlotO
       if (isNotFound(error)) return false;
       throw error;
     }
+  }
+
+  async function isIdle(): Promise<boolean> {
+    const leader = running.get((await holder()) ?? '');
+    if (leader === undefined) return false;
+    const { text } = await leader.get('/metrics');
+    const depths = text.split('\n').filter(line => line.startsWith('postroad_operator_queue_depth{'));
+    return depths.length > 0 && depths.every(line => line.endsWith(' 0'));
   }
 
   /** A process that ended by itself is a fault of its own, not ours. */
@@ -120,6 +130,7 @@ export async function startOperatorSlots({ world, folder, caFile, users }: SlotO
       wounds[kind === 'kill' ? 'kills' : 'stops'] += 1;
       await begin(user);
     },
+    isIdle,
     async stopAll() {
       await Promise.all(users.map(user => end(user, 'SIGTERM')));
     },

@@ -97,6 +97,11 @@ export class RandomChanges {
     return one;
   }
 
+  /** The first ones stay, and belong together: whatever the seed, there are keys in the end. */
+  #laterThanFirst(all: readonly string[]): number {
+    return 1 + Math.floor(this.#random() * (all.length - 1));
+  }
+
   async #createRelay(): Promise<void> {
     const name = `relay-${++this.#count}`;
     const listeners = [{ name: 'smtp', port: 25, authentication: 'Optional', tls: 'Optional' }];
@@ -127,17 +132,19 @@ export class RandomChanges {
   }
 
   async #deleteRelay(): Promise<void> {
-    const [name = ''] = this.#relays.splice(Math.floor(this.#random() * this.#relays.length), 1);
+    const [name = ''] = this.#relays.splice(this.#laterThanFirst(this.#relays), 1);
     await this.#world.remove(mailRelays, this.#relayName(name));
   }
 
   async #createPolicy(): Promise<void> {
     const name = `policy-${++this.#count}`;
     const managed = { algorithms: this.#pick([['Ed25519'], ['RSA2048', 'Ed25519']]) };
+    const isFirst = this.#policies.length === 0;
+    const relay = isFirst ? this.#relays[0] : this.#pick(this.#relays);
     const spec = {
-      relayRef: this.#relayName(this.#pick(this.#relays)),
+      relayRef: this.#relayName(relay ?? ''),
       domains: [`${name}.example.com`],
-      dkim: this.#random() < 0.85 ? { type: 'Managed', managed } : { type: 'Disabled' },
+      dkim: isFirst || this.#random() < 0.85 ? { type: 'Managed', managed } : { type: 'Disabled' },
       dns: { checks: 'Disabled' },
     };
     const policy = objects.domainPolicy(spec, this.#policyName(name)) as DomainPolicy & KubeObject;
@@ -157,7 +164,7 @@ export class RandomChanges {
   }
 
   async #deletePolicy(): Promise<void> {
-    const [name = ''] = this.#policies.splice(Math.floor(this.#random() * this.#policies.length), 1);
+    const [name = ''] = this.#policies.splice(this.#laterThanFirst(this.#policies), 1);
     await this.#world.remove(domainPolicies, this.#policyName(name));
   }
 

@@ -58,6 +58,11 @@ export class MemoryCluster implements Cluster {
     this.#objects.delete(pathOf(resource, { namespace, name }));
   }
 
+  /** What some relay owns. */
+  owned(): KubeObject[] {
+    return [...this.#objects.values()].filter(({ metadata }) => metadata.ownerReferences?.[0]?.kind === 'MailRelay');
+  }
+
   relay(key: string): MailRelay | undefined {
     return this.at(mailRelays, key) as MailRelay | undefined;
   }

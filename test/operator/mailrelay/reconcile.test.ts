@@ -331,6 +331,24 @@ describe('what a pass meets', () => {
     assert.deepEqual(cluster.at(configMaps, 'mail/outbound-ca'), before);
   });
 
+  it('what a relay of its name left behind: the names are its own as soon as they are free', async () => {
+    putRelay();
+    await start().pass();
+    const left = cluster.owned();
+    putRelay({}, { uid: '00000000-0000-4000-8000-000000000002' });
+    const started = start();
+    await started.pass();
+    assert.equal(reasonOf('Accepted'), 'NameTaken');
+    for (const { apiVersion, kind, metadata } of left)
+      cluster.remove(place(apiVersion, kind), `${metadata.namespace}/${metadata.name}`);
+    await started.pass();
+    assert.equal(reasonOf('Accepted'), 'Accepted');
+    assert.deepEqual(
+      cluster.owned().map(({ metadata }) => metadata.ownerReferences?.[0]?.uid),
+      left.map(() => '00000000-0000-4000-8000-000000000002'),
+    );
+  });
+
   it('a name of its keys that is taken: nothing is made that would need them', async () => {
     putRelay();
     const metadata = { name: 'outbound-relay-keys', namespace: 'mail' };

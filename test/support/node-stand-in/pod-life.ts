@@ -106,6 +106,8 @@ export class PodLife {
 
   async #firstFiles(): Promise<PodFiles | undefined> {
     while (!this.#isLeaving) {
+      // Before they are read: what is written meanwhile, and nudged to, is read again.
+      this.#scheduleRefresh();
       const files = await readPodFiles(this.#parts.client, this.#pod, this.#over.signal);
       if (files !== undefined) return files;
       await this.#sleep(missingFilesMs);
@@ -115,7 +117,6 @@ export class PodLife {
 
   async #run(files: PodFiles): Promise<void> {
     await this.workload.start(files);
-    this.#scheduleRefresh();
     let told = '';
     while (!this.#isLeaving && !this.#over.signal.aborted) {
       const state = { isReady: await this.workload.isReady(), restarts: this.workload.restarts };
