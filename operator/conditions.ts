@@ -37,7 +37,8 @@ export const reasons = {
     'Records are to be published by external-dns, and this cluster does not know its kind DNSEndpoint, does not let this operator write one there, or does not allow it to this namespace.',
   ConfigurationApplied: 'Every ready relay runs the configuration made from this object.',
   ConfigurationPending: 'The configuration made from this object is not yet run by every ready relay.',
-  ConfigurationRejected: 'No configuration could be made; the last good one stays.',
+  ConfigurationRejected:
+    'No configuration could be made; the last good one stays, less the signatures of DKIM keys that must stop.',
   ConfigurationTooLarge:
     'Not all policies fit into the objects that carry the configuration: some of the namespace that takes up most are left out. Where it does not fit without policies, the last good one stays.',
   PodsUnavailable: 'Fewer pods are ready than the disruption budget leaves.',

@@ -8,7 +8,7 @@
  */
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { mailRelays } from '../cluster/kinds.ts';
-import type { PolicyParts } from '../cluster/relay-states.ts';
+import type { RelayState } from '../cluster/relay-states.ts';
 import type { ControllerDeps } from '../controller.ts';
 import { nameOf } from '../domainpolicy/attach.ts';
 import { type ApiError, isConflict, isNotFound } from '../kube/errors.ts';
@@ -17,6 +17,7 @@ import type { Reconcile, Requeue } from '../kube/workqueue.ts';
 import { drainFinalizer } from '../labels.ts';
 import { tellNews } from '../news.ts';
 import { applyDesired } from './apply-desired.ts';
+import { configurationToRun } from './desired/configuration.ts';
 import { type Desired, desiredRelay } from './desired/desired.ts';
 import type { ObservedPod } from './desired/input.ts';
 import { namesOf } from './desired/names.ts';
@@ -122,10 +123,13 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   if (!isHeld) ({ workload, refusal } = await applyDesired({ deps, writer }, { relay, desired, signal }));
   const { configuration, scale } = desired;
   const { pods } = observed.input.existing;
-  const revision = configuration.kind === 'Made' && !isHeld ? configuration.revision : undefined;
-  const wanted = revision ?? writtenRevision(deps.cluster, relay);
+  const toRun = configurationToRun(configuration);
+  const wanted = (isHeld ? undefined : toRun?.revision) ?? writtenRevision(deps.cluster, relay);
   const appliedRevision = appliedRevisionOf(pods.map(pod => assumed(pod, relay, reports)));
-  tellPolicies(deps, key, { parts: configuration.parts, isRunning: isRunning(desired, pods, appliedRevision) });
+  // Of no pods, all run it: nothing is awaited for the policies of a relay that is parked, as its own status says.
+  const isParked = scale.replicas === 0 && pods.length === 0;
+  const running = isParked || toRun?.revision === appliedRevision ? toRun?.parts : undefined;
+  tellPolicies(deps, key, { rendered: configuration.parts, running });
   const toAsk = podsToAsk(pods, wanted, scale.leaving);
   reports.ask(key, { revision: wanted, toAsk, leaving: scale.leaving, signal });
   const outcome: PassOutcome = {
@@ -157,25 +161,10 @@ function assumed(pod: ObservedPod, relay: MailRelay, reports: PodReports): Obser
   return { ...pod, report: { revision, queuedRecipients: Number.POSITIVE_INFINITY } };
 }
 
-/** Where no configuration could be made, no pod runs what the policies ask for now. */
-/** Of no pods, all run it: nothing is awaited for the policies of a relay that is parked, as its own status says. */
-function isRunning(
-  { configuration, scale }: Desired,
-  pods: readonly ObservedPod[],
-  appliedRevision: string | undefined,
-): boolean {
-  const isParked = scale.replicas === 0 && pods.length === 0;
-  return configuration.kind === 'Made' && (isParked || configuration.revision === appliedRevision);
-}
-
 /** What ran when every pod was last seen to run what was wanted still runs where nothing was heard since. */
-function tellPolicies(
-  { states, touchPolicy }: ControllerDeps,
-  key: string,
-  { parts, isRunning }: { readonly parts: PolicyParts; readonly isRunning: boolean },
-): void {
-  const running = isRunning ? parts : states.get(key)?.running;
-  for (const policy of states.set(key, { rendered: parts, running })) touchPolicy(policy);
+function tellPolicies({ states, touchPolicy }: ControllerDeps, key: string, { rendered, running }: RelayState): void {
+  const state = { rendered, running: running ?? states.get(key)?.running };
+  for (const policy of states.set(key, state)) touchPolicy(policy);
 }
 
 /** A pass ends with a status; whoever waits for a condition finds it also while the first one fails. */

@@ -1,11 +1,14 @@
 /** What later tests rely on: a relay's pods come, take up their files, and go, as on a real node. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import type { KubeClient } from '../../operator/kube/client.ts';
 import { isNotFound } from '../../operator/kube/errors.ts';
 import type { KubeObject, Resource } from '../../operator/kube/object.ts';
 import { podReportOf } from '../../operator/mailrelay/pod-report.ts';
 import { configMaps } from '../operator/kube/fakes.ts';
 import { podKind } from '../support/node-stand-in/api.ts';
+import { PodLife } from '../support/node-stand-in/pod-life.ts';
+import type { Workload } from '../support/node-stand-in/workload.ts';
 import { type NodeStandIn, startNodeStandIn } from '../support/node-stand-in.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type ApiWorld, namespaces, startWorld } from './api-world.ts';
@@ -246,4 +249,33 @@ test('a pod that runs the relay: reloads what it is nudged to, comes back after 
     assert.equal(node.relay(`runs/${name}`).dataDir, relay.dataDir, 'on the same volume');
     assert.equal((await reportOf(again))?.revision, 'two');
   });
+});
+
+test('a pod that is nudged while it starts looks again at once', async () => {
+  const started = Promise.withResolvers<void>();
+  let looks = 0;
+  const workload: Workload = {
+    ...{ restarts: 0, pollMs: undefined },
+    start: () => started.promise,
+    async refresh() {
+      looks += 1;
+    },
+    isReady: async () => true,
+    stop: async () => undefined,
+    kill: async () => undefined,
+  };
+  const client = { request: async () => ({}) } as unknown as KubeClient;
+  const metadata = { name: 'outbound-relay-0', namespace: 'mail', uid: '1' };
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { nodeName: 'here', containers: [] } };
+  const life = new PodLife(
+    { client, node: 'here', refreshMs: 60_000, lagMs: () => 0 },
+    pod,
+    '127.0.0.1',
+    () => workload,
+  );
+  await new Promise(setImmediate);
+  life.changed({ ...pod, metadata: { ...metadata, annotations: { told: 'two' } } });
+  started.resolve();
+  await waitUntil('it to look', () => looks === 1, { limitMs: 2000 });
+  await life.abandon();
 });

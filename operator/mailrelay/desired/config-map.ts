@@ -1,18 +1,21 @@
 /** The configuration, and the files it names, as objects. Nothing secret is in the ConfigMap. */
-import type { Configuration } from './configuration.ts';
+import { revisionAnnotation } from '../../labels.ts';
+import { type Configuration, configurationToRun } from './configuration.ts';
 import type { Files } from './files.ts';
 import type { RelayInput } from './input.ts';
 import { namesOf } from './names.ts';
 import { type DesiredObject, ownedMetadata } from './object.ts';
 
+/** `null`: what is there stays. */
 export function configMap({ relay }: RelayInput, configuration: Configuration): DesiredObject | null {
-  if (configuration.kind !== 'Made') return null;
-  const { revision, text } = configuration;
+  const toRun = configurationToRun(configuration);
+  if (toRun === undefined || (configuration.kind !== 'Made' && configuration.kept?.isReduced !== true)) return null;
+  const { revision, text } = toRun;
   const metadata = ownedMetadata(relay, namesOf(relay).config);
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: { ...metadata, annotations: { 'postroad.dev/configuration-revision': revision } },
+    metadata: { ...metadata, annotations: { [revisionAnnotation]: revision } },
     data: { 'relay.json': text },
   };
 }

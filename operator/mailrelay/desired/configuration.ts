@@ -1,20 +1,10 @@
 /** RelayConfig and the files it names, from what was observed; or why there is none. */
-import { createHmac } from 'node:crypto';
-import { ConfigError, parseConfig, type RelayConfigInput } from '../../../relay/config.ts';
 import type { PolicyParts } from '../../cluster/relay-states.ts';
 import type { SecretData } from '../../credentials.ts';
-import { nameOf } from '../../domainpolicy/attach.ts';
-import { baseDomain, baseDomains } from '../../domainpolicy/base-domains.ts';
+import { carriedPolicies, type KeptConfiguration, keptConfiguration } from './carried.ts';
 import { offersTls, type PolicyInput, policyConfigsOf, relayConfigOf, type SecretFiles } from './config.ts';
-import {
-  collectFiles,
-  type FileCollector,
-  type Files,
-  filesFolder,
-  mostShards,
-  placeFiles,
-  shardBytes,
-} from './files.ts';
+import { fileNamesOf, mostConfigBytes, partsOf, revisionOf, textOf } from './config-text.ts';
+import { collectFiles, type FileCollector, type Files, mostShards, placeFiles, shardBytes } from './files.ts';
 import { fitting, type Sized } from './fit.ts';
 import type { AttachedPolicy, Existing, RelayInput } from './input.ts';
 
@@ -32,12 +22,17 @@ export type Configuration = {
       readonly leftOut: readonly string[];
     }
   /** Something that other conditions tell: what is there stays. */
-  | { readonly kind: 'Blocked' }
-  | { readonly kind: 'TooLarge'; readonly message: string }
+  | { readonly kind: 'Blocked'; readonly kept: KeptConfiguration | undefined }
+  | { readonly kind: 'TooLarge'; readonly message: string; readonly kept: KeptConfiguration | undefined }
 );
 
-/** A ConfigMap holds 1 MiB. */
-const mostConfigBytes = 1_000_000;
+/** What pods should run: what was made, else what is there. */
+export function configurationToRun(
+  configuration: Configuration,
+): Pick<KeptConfiguration, 'revision' | 'text' | 'parts'> | undefined {
+  return configuration.kind === 'Made' ? configuration : configuration.kept;
+}
+
 const anyAddress = '::';
 
 /** Parts of what fits, tried one after the other: files are spread over Secrets, which leaves gaps. */
@@ -55,19 +50,19 @@ export function configurationOf(input: RelayInput, httpPort: number): Configurat
     return { ...some, leftOut: leftOut.sort() };
   }
   const { sizes: _, ...tooLarge } = whole;
-  return tooLarge;
+  return { ...tooLarge, kept: keptConfiguration(input) };
 }
 
 type Attempt =
   | Exclude<Configuration, { kind: 'TooLarge' }>
-  | (Extract<Configuration, { kind: 'TooLarge' }> & { readonly sizes: readonly Sized<AttachedPolicy>[] });
+  | (Omit<Extract<Configuration, { kind: 'TooLarge' }>, 'kept'> & { readonly sizes: readonly Sized<AttachedPolicy>[] });
 
 function tryConfiguration(input: RelayInput, httpPort: number): Attempt {
   const { relay, certificate, existing, material } = input;
   const collector = collectFiles(material.revisionKey);
   const policies = input.policies.filter(({ complete }) => complete);
   if (input.blocked || (offersTls(relay) && certificate === undefined))
-    return { kind: 'Blocked', parts: blockedParts(input, policies, collector) };
+    return { kind: 'Blocked', parts: blockedParts(input, policies, collector), kept: keptConfiguration(input) };
   const rendered = relayConfigOf({
     relay,
     policies,
@@ -77,8 +72,7 @@ function tryConfiguration(input: RelayInput, httpPort: number): Attempt {
   });
   const carried = carriedPolicies(input.policies, rendered.policies ?? [], existing);
   const config = { ...rendered, policies: [...(rendered.policies ?? []), ...carried.policies].sort(byName) };
-  const canonical = stableJson(config);
-  const revision = createHmac('sha256', material.revisionKey).update(canonical).digest('hex').slice(0, 16);
+  const revision = revisionOf(config, material.revisionKey);
   const parts = partsOf(config.policies, input);
   const text = textOf({ revision, ...config });
   const wanted = new Map([...collector.files, ...carried.files]);
@@ -119,22 +113,6 @@ function blockedParts(input: RelayInput, policies: readonly AttachedPolicy[], co
   const { namespaces } = input;
   const files = policyFiles(input, collector);
   return partsOf(policyConfigsOf({ policies, namespaces, files }), input);
-}
-
-/** Keyed as file names are: what a policy refers to is in its part by the digest of its content. */
-function partsOf(policies: readonly PolicyInput[], input: RelayInput): PolicyParts {
-  const { revisionKey } = input.material;
-  const generations = new Map(input.policies.map(({ policy }) => [nameOf(policy), policy.metadata.generation]));
-  return new Map(
-    policies.map(policy => {
-      const { namespace, name, dkim = [] } = policy;
-      const digest = createHmac('sha256', revisionKey).update(stableJson(policy)).digest('hex').slice(0, 16);
-      const loaded = dkim.map(({ selector }) => selector);
-      const signing = dkim.filter(({ signsFor }) => signsFor?.length !== 0).map(({ selector }) => selector);
-      const key = `${namespace}/${name}`;
-      return [key, { digest, generation: generations.get(key), loaded, signing }] as const;
-    }),
-  );
 }
 
 /** Pods that are going away have nothing more to report. */
@@ -195,82 +173,6 @@ function entriesOf(data: SecretData, keys: readonly string[]): Buffer {
 function found<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new Error(`${what} is used by the configuration and was not observed`);
   return value;
-}
-
-interface Carried {
-  readonly policies: readonly PolicyInput[];
-  readonly files: Files;
-}
-
-/** A policy that lacks something now keeps what it had, unless its files are gone or its domains are another's by now. */
-function carriedPolicies(
-  attached: readonly AttachedPolicy[],
-  rendered: readonly { readonly domains: readonly string[] }[],
-  { configText, fileShards }: Existing,
-): Carried {
-  const incomplete = new Set(attached.filter(({ complete }) => !complete).map(({ policy }) => keyOf(policy)));
-  const before = incomplete.size === 0 ? [] : (readConfig(configText)?.policies ?? []);
-  const taken = new Set(rendered.flatMap(({ domains }) => domains));
-  const available = new Map(fileShards.flatMap(shard => [...shard]));
-  const policies = before.filter(
-    policy =>
-      incomplete.has(`${policy.namespace}/${policy.name}`) &&
-      policy.domains.every(domain => !taken.has(domain)) &&
-      fileNamesOf(policy).every(name => available.has(name)),
-  );
-  const names = policies.flatMap(fileNamesOf);
-  const now = new Map(attached.map(one => [keyOf(one.policy), one]));
-  const carried = policies.map(policy => withoutLost(policy, now.get(`${policy.namespace}/${policy.name}`)));
-  return { policies: carried, files: new Map(names.map(name => [name, available.get(name) ?? Buffer.alloc(0)])) };
-}
-
-/** That a Secret is missing is no reason to sign on by a record that is gone. */
-function withoutLost(before: PolicyInput, now: AttachedPolicy | undefined): PolicyInput {
-  if (now === undefined || now.policy.spec.dkim.type !== 'Managed' || before.dkim === undefined) return before;
-  const domains = [...new Set(before.domains.map(baseDomain))];
-  const dkim = before.dkim.map(key => {
-    const still = now.keys.find(({ selector }) => selector === key.selector);
-    const allowed = still === undefined ? [] : (still.signsFor ?? baseDomains(now.policy));
-    const signsFor = (key.signsFor ?? domains).filter(domain => allowed.includes(domain));
-    return signsFor.length < (key.signsFor ?? domains).length ? { ...key, signsFor } : key;
-  });
-  return { ...before, dkim };
-}
-
-function fileNamesOf({ dkim = [], route }: PolicyInput): string[] {
-  const smartHost = route?.type === 'SmartHost' ? route.smartHost : undefined;
-  return [...dkim.map(({ privateKeyFile }) => privateKeyFile), smartHost?.credentialsDir, smartHost?.caFile]
-    .filter(path => path !== undefined)
-    .map(path => path.slice(filesFolder.length + 1));
-}
-
-/** As it was written: with defaults filled in it would be another text. A ConfigMap that somebody has broken is as good as none. */
-function readConfig(text: string | undefined): RelayConfigInput | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const written: unknown = JSON.parse(text);
-    parseConfig(written);
-    return written as RelayConfigInput;
-  } catch (error) {
-    if (error instanceof ConfigError || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-function textOf(config: RelayConfigInput): string | undefined {
-  const sorted: unknown = JSON.parse(stableJson(config));
-  const readable = `${JSON.stringify(sorted, null, 1)}\n`;
-  const text = Buffer.byteLength(readable) <= mostConfigBytes ? readable : JSON.stringify(sorted);
-  return Buffer.byteLength(text) <= mostConfigBytes ? text : undefined;
-}
-
-/** The order of fields is chance, too: the API server and a manifest differ in it. */
-function stableJson(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
-      : part,
-  );
 }
 
 function keyOf({ metadata: { namespace, name } }: AttachedPolicy['policy']): string {

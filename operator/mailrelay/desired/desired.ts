@@ -12,7 +12,7 @@ import { authoritiesConfigMap } from './authorities.ts';
 import { autoscaler } from './autoscaler.ts';
 import { certificate } from './certificate.ts';
 import { configMap, fileSecrets } from './config-map.ts';
-import { type Configuration, configurationOf } from './configuration.ts';
+import { type Configuration, configurationOf, configurationToRun } from './configuration.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { mostShards, shardCount } from './files.ts';
 import type { DesiredOptions, RelayInput } from './input.ts';
@@ -74,7 +74,7 @@ export function desiredRelay(input: RelayInput, options: DesiredOptions): Desire
     rendered.podMonitor,
     rendered.rule,
   ].filter(object => object !== null);
-  const revision = configuration.kind === 'Made' ? configuration.revision : undefined;
+  const revision = configurationToRun(configuration)?.revision;
   return {
     handover: replicaHandover(input),
     objects,

@@ -439,6 +439,30 @@ describe('what pods run', () => {
     assert.deepEqual([...(started.states.get(key)?.running ?? [])], [...(started.states.get(key)?.rendered ?? [])]);
   });
 
+  it('is less by the keys that must stop, also while nothing else may change; a new process knows it too', async () => {
+    putRelay({ replicas: 1, clients: { usersSecretRef: { name: 'users' } } });
+    cluster.secrets.set('mail/users', new Map([['demo', Buffer.from('a password')]]));
+    putPod(0, '10.0.0.1');
+    putPolicy('shop');
+    putPolicy('bank');
+    const started = start();
+    await programmed(started);
+    const before = revision();
+    cluster.secrets.set('mail/users', 'Missing');
+    cluster.remove(domainPolicies, 'shop/shop');
+    await started.pass();
+    assert.equal(reasonOf('Programmed'), 'ConfigurationRejected');
+    assert.notEqual(revision(), before);
+    const runningOf = ({ states }: Started, policy: string) => states.get(key)?.running?.get(policy)?.signing;
+    assert.deepEqual(runningOf(started, 'shop/shop'), ['one'], 'the pod has not said that it stopped');
+    await programmed(started);
+    assert.deepEqual(runningOf(started, 'shop/shop'), []);
+    assert.deepEqual(runningOf(started, 'shop/bank'), ['one']);
+    const fresh = start();
+    await programmed(fresh);
+    assert.deepEqual([...(fresh.states.get(key)?.running ?? [])], [...(started.states.get(key)?.running ?? [])]);
+  });
+
   it('is nothing while there is no configuration: no policy is told that its part runs', async () => {
     putRelay({ replicas: 1, clients: { usersSecretRef: { name: 'users' } } });
     putPolicy('shop');
