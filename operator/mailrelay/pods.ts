@@ -74,15 +74,15 @@ const whileLeavingMs = 3000;
 const afterServiceMs = 2000;
 /** Pods that answer must not wait behind those that do not. */
 const promptAttempts = 6;
-const mostPromptQuestions = 128;
-const mostLateQuestions = 32;
+const promptQuestions = { most: 128, mostOfOne: 32 };
+const lateQuestions = { most: 32, mostOfOne: 8 };
 /** Of pods that are gone. A relay has at most as many volumes. */
 const mostGone = 64;
 
 export function createPodReports(options: PodReportsOptions): PodReports {
-  const { clock, random, port, log } = options;
+  const { clock, random, port, log, ask } = options;
   const relays = new Map<string, Map<string, PodRecord>>();
-  const limits = { prompt: createLimit(mostPromptQuestions), late: createLimit(mostLateQuestions) };
+  const limits = { prompt: createLimit(promptQuestions), late: createLimit(lateQuestions) };
 
   function recordsOf(relayKey: string): Map<string, PodRecord> {
     const known = relays.get(relayKey) ?? new Map<string, PodRecord>();
@@ -119,16 +119,19 @@ export function createPodReports(options: PodReportsOptions): PodReports {
   async function keepAsking(relayKey: string, record: PodRecord, asking: Asking): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       await clock.sleep(waitMs(attempt, asking.isLeaving) * (0.9 + 0.2 * random()), asking.signal);
-      const answer = await askOnce(asking, attempt);
+      const answer = await askOnce(namespaceOf(relayKey), asking, attempt);
       const isNews = answer === undefined ? missed(record, attempt) : note(record, answer);
       if (isNews) options.touchRelay(relayKey);
       if (answer !== undefined && answer.revision === asking.revision && !asking.isLeaving) return;
     }
   }
 
-  async function askOnce({ address, isLeaving, signal }: Asking, attempt: number): Promise<PodReport | undefined> {
+  async function askOnce(namespace: string, asking: Asking, attempt: number): Promise<PodReport | undefined> {
+    const { address, isLeaving, signal } = asking;
     const limit = attempt < promptAttempts || isLeaving ? limits.prompt : limits.late;
-    const answer = await limit(() => options.ask({ address, port, signal }));
+    const answer = await limit(namespace, async () =>
+      signal.aborted ? undefined : await ask({ address, port, signal }),
+    );
     signal.throwIfAborted();
     return answer;
   }
@@ -200,6 +203,10 @@ interface Asking {
   readonly revision: string | undefined;
   readonly isLeaving: boolean;
   readonly signal: AbortSignal;
+}
+
+function namespaceOf(relayKey: string): string {
+  return relayKey.slice(0, relayKey.indexOf('/'));
 }
 
 function waitMs(attempt: number, isLeaving: boolean): number {

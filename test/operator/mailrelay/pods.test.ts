@@ -121,3 +121,28 @@ test('what a pod said before it was restarted is forgotten', async () => {
   see({ ready: false });
   assert.equal(reports.heard(key, name), undefined);
 });
+
+test('pods of one namespace that never answer keep those of no other from being asked', async () => {
+  const asked: string[] = [];
+  const silent = createPodReports({
+    ...{ clock, random: () => 0.5, port: 8080, log: quiet, touchRelay: () => undefined },
+    async ask({ address, signal }) {
+      asked.push(address);
+      if (address.startsWith('10.6.')) await new Promise(resolve => signal.addEventListener('abort', resolve));
+      return undefined;
+    },
+  });
+  const pod = { uid: '1', ready: true, terminating: false, isServing: false };
+  const names = Array.from({ length: 300 }, (_, index) => `outbound-${index}`);
+  const greedy = names.map((one, index) => ({ ...pod, name: one, address: `10.6.0.${index}` }));
+  silent.see('greedy/outbound', greedy);
+  silent.ask('greedy/outbound', { revision: 'new', toAsk: names, leaving: names, signal: term.signal });
+  await clock.advance(10_000);
+  const held = asked.length;
+  silent.see(key, [{ ...pod, name, address: '10.7.0.1' }]);
+  silent.ask(key, { revision: 'new', toAsk: [name], leaving: [name], signal: term.signal });
+  await clock.advance(10_000);
+  assert.ok(asked.includes('10.7.0.1'), `${held} questions of the other namespace hang`);
+  term.abort();
+  await clock.advance(0);
+});
