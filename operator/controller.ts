@@ -4,6 +4,7 @@ import type { Log } from '../relay/log.ts';
 import type { ClusterChange } from './cluster/change.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { RelayStates } from './cluster/relay-states.ts';
+import type { DnsTargets } from './dns/txt.ts';
 import type { Applier } from './kube/apply.ts';
 import type { EventRecorder } from './kube/events.ts';
 import type { Reconcile, WorkQueue } from './kube/workqueue.ts';
@@ -14,6 +15,7 @@ export interface ControllerOptions {
   readonly desired: DesiredOptions;
   /** `host:port` of who is asked for names; empty: the system's resolver. */
   readonly nameservers: readonly string[];
+  readonly dnsTargets: DnsTargets;
 }
 
 export interface ControllerDeps {

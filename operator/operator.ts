@@ -98,7 +98,7 @@ export async function startOperator(options: Options, parts: OperatorParts): Pro
       ...{ caches, clock, random, log, metrics, identity },
       client: writeClient,
       factories: parts.factories,
-      options: { desired: options.desired, nameservers: options.nameservers },
+      options: { desired: options.desired, nameservers: options.nameservers, dnsTargets: options.dnsTargets },
       workers: options.workers,
       signal: termSignal,
       assertMayWrite: assertHeld,

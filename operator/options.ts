@@ -19,6 +19,7 @@ export interface Options {
   readonly workers: number;
   readonly logLevel: string;
   readonly nameservers: readonly string[];
+  readonly dnsTargets: 'Routable' | 'Any';
   readonly desired: DesiredOptions;
 }
 
@@ -55,6 +56,11 @@ export const flags = {
     help: 'page with the runbook; each alert is a section of it',
   },
   nameservers: { value: 'LIST', default: '', help: 'host:port of who is asked for names; "" for the system\'s' },
+  'dns-targets': {
+    value: 'MODE',
+    default: 'Routable',
+    help: 'Any: name servers of domains are asked also at loopback, link-local and multicast addresses, which no domain needs',
+  },
   http: { value: 'HOST:PORT', default: ':8080', help: 'probes and metrics; without HOST, on every address' },
   workers: { value: 'N', default: '8', help: 'objects of a kind that are worked on at a time' },
   'leader-election': { value: 'MODE', default: 'Enabled', help: 'Disabled: only where no second operator can be' },
@@ -145,6 +151,7 @@ function optionsFrom(reader: Reader, podNamespace: string | undefined): Options 
     workers: numberOf(reader, 'workers', { least: 1, most: 256 }),
     logLevel: levelOf(reader, 'log-level'),
     nameservers: listOf(reader, 'nameservers', hostPort),
+    dnsTargets: modeOf(reader, 'dns-targets', ['Routable', 'Any']),
     desired: {
       image: reader.text('image'),
       clusterDomain: reader.text('cluster-domain'),
@@ -167,14 +174,17 @@ function leaseOf(reader: Reader): Options['lease'] {
     reader.faults.push('--renew-deadline-seconds must be less than --lease-duration-seconds');
   if (retryMs * 2 > renewDeadlineMs)
     reader.faults.push('--retry-seconds must be at most half of --renew-deadline-seconds');
-  const election = reader.text('leader-election');
-  if (election !== 'Enabled' && election !== 'Disabled')
-    reader.faults.push(`--leader-election must be Enabled or Disabled, not ${election}`);
   return {
     name: reader.text('lease-name'),
-    election: election === 'Disabled' ? 'Disabled' : 'Enabled',
+    election: modeOf(reader, 'leader-election', ['Enabled', 'Disabled']),
     ...{ durationMs, renewDeadlineMs, retryMs },
   };
+}
+
+function modeOf<Mode extends string>({ text, faults }: Reader, name: FlagName, modes: readonly [Mode, Mode]): Mode {
+  const mode = modes.find(one => one === text(name));
+  if (mode === undefined) faults.push(`--${name} must be ${modes.join(' or ')}, not ${text(name)}`);
+  return mode ?? modes[0];
 }
 
 function numberOf(

@@ -5,6 +5,7 @@
 import { TimedCache, Turns } from './bounds.ts';
 import { type DnsRecord, type Exchange, exchange as overNetwork, type Reply } from './exchange.ts';
 import { type Ask, createResolver } from './resolver.ts';
+import { isRoutable } from './routable.ts';
 import { createZoneServers, type FindZoneServers, type ZoneServer } from './zone-servers.ts';
 
 /** `Texts` and `Nothing` (no such name, or no such record) are definite; `Silent` is not. */
@@ -26,9 +27,13 @@ export interface TxtLookups {
   resolvedSpf(name: string, signal: AbortSignal): Promise<Said>;
 }
 
+export type DnsTargets = 'Routable' | 'Any';
+
 export interface LookupOptions {
   /** `host:port` of resolvers; empty: the system's. */
   readonly nameservers: readonly string[];
+  /** Which addresses the name servers of a domain may have (routable.ts). */
+  readonly targets: DnsTargets;
   readonly now: () => number;
   readonly exchange?: Exchange;
 }
@@ -48,7 +53,9 @@ const mostResolved = 4096;
 export const longestSpf = 2048;
 const resolvedLifeMs = 300_000;
 
-export function createTxtLookups({ nameservers, now, exchange = overNetwork }: LookupOptions): TxtLookups {
+export function createTxtLookups(options: LookupOptions): TxtLookups {
+  const { nameservers, targets, now, exchange = overNetwork } = options;
+  const mayAsk = targets === 'Any' ? () => true : isRoutable;
   const turns = new Turns(atATime);
   const limited: Exchange = (server, question, options) => turns.run(() => exchange(server, question, options));
   const resolverTurns = new Turns(resolverAtATime);
@@ -59,7 +66,7 @@ export function createTxtLookups({ nameservers, now, exchange = overNetwork }: L
     authoritative(name, signal) {
       const own = new Turns(mostOfOneName);
       const inTurn: Exchange = (...asked) => own.run(() => limited(...asked));
-      return lookUp(name, { findServers, exchange: inTurn, signal, aliasesLeft: mostAliases });
+      return lookUp(name, { findServers, mayAsk, exchange: inTurn, signal, aliasesLeft: mostAliases });
     },
     // Many domains include the same few providers.
     resolvedSpf: (name, signal) =>
@@ -86,6 +93,7 @@ function isSpf(text: string): boolean {
 
 interface Look {
   readonly findServers: FindZoneServers;
+  readonly mayAsk: (address: string) => boolean;
   readonly exchange: Exchange;
   readonly signal: AbortSignal;
   readonly aliasesLeft: number;
@@ -131,10 +139,15 @@ interface Hearing {
 }
 
 /** A host counts as silent only when none of its addresses answers: a cluster without IPv6 reaches half of them. */
-async function hear({ host, addresses }: ZoneServer, name: string, { exchange, signal }: Look): Promise<Hearing[]> {
-  if (addresses.length === 0) return [{ host, said: { kind: 'Silent', why: 'its address is not found' } }];
+async function hear({ host, addresses }: ZoneServer, name: string, look: Look): Promise<Hearing[]> {
+  const { mayAsk, exchange, signal } = look;
+  const asked = addresses.filter(mayAsk);
+  if (asked.length === 0) {
+    const why = addresses.length === 0 ? 'its address is not found' : 'its address is not one of a name server';
+    return [{ host, said: { kind: 'Silent', why } }];
+  }
   const heard = await Promise.all(
-    addresses.map(async address =>
+    asked.map(async address =>
       heardIn(await exchange({ address, port }, { name, type: 'TXT', recursive: false }, { signal }), name),
     ),
   );

@@ -13,7 +13,10 @@ import { createRecordWatch } from './record-watch.ts';
 export function createDomainPolicyController(deps: ControllerDeps): Controller {
   const { cluster, clock, random, log, metrics, options, touchPolicy } = deps;
   const queue = createWorkQueue({ name: 'domainpolicy', clock, random, log, metrics });
-  const lookups = createTxtLookups({ nameservers: options.nameservers, now: () => clock.now() });
+  const lookups = createTxtLookups({
+    ...{ nameservers: options.nameservers, targets: options.dnsTargets },
+    now: () => clock.now(),
+  });
   const watch = createRecordWatch({ lookups, clock, random, log, metrics, touchPolicy });
   const admissions = createAdmissions(cluster);
   const parts = { deps, admissions, watch, rings: createRingKeeper(deps) };

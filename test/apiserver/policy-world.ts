@@ -70,7 +70,7 @@ export async function startPolicyWorld(
   let podsFollow = true;
   const taken: PolicyWorld['taken'] = [];
   const flags = ['--image', 'postroad:test', '--http', '127.0.0.1:0', '--leader-election', 'Disabled'];
-  const options = parseOptions([...flags, '--nameservers', `${root.address}:53`], 'mail');
+  const options = parseOptions([...flags, '--nameservers', `${root.address}:53`, '--dns-targets', 'Any'], 'mail');
   const operator: Operator = await startOperator(options, {
     connection: api.server.admin,
     factories: {

@@ -67,7 +67,7 @@ export async function startRotationWorld(dkim: object): Promise<RotationWorld> {
   await api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
   const node = parts.use(await startNodeStandIn({ server: api.server, mode: 'runs' }));
   const flags = ['--image=postroad:test', '--http=127.0.0.1:0', '--leader-election=Disabled'];
-  const options = parseOptions([...flags, `--nameservers=${root.address}:53`], 'mail');
+  const options = parseOptions([...flags, `--nameservers=${root.address}:53`, '--dns-targets=Any'], 'mail');
   const log = createLog(process.env['POSTROAD_TEST_LOG'] ?? 'silent');
   const operator = await startOperator(options, {
     ...{ connection: api.server.admin, factories: controllers, clock, random: Math.random, log },

@@ -31,6 +31,7 @@ test('an image is enough in a pod; all else has its default', () => {
     workers: 8,
     logLevel: 'info',
     nameservers: [],
+    dnsTargets: 'Routable',
     desired: {
       image: 'postroad:1',
       clusterDomain: 'cluster.local',
@@ -81,7 +82,7 @@ test('all faults are told at once', () => {
     faultsOf([
       ...['stray', '--unknown', 'x', '--workers', '0', '--http', 'example.com:80', '--log-level', 'loud'],
       ...['--relay-namespaces', 'Mail', '--pod-labels', 'novalue', '--leader-election', 'On', '--runbook-url', 'page'],
-      ...['--renew-deadline-seconds', '20', '--retry-seconds', '11', '--pod-user', 'root'],
+      ...['--renew-deadline-seconds', '20', '--retry-seconds', '11', '--pod-user', 'root', '--dns-targets', 'All'],
     ]),
     [
       'stray is no option',
@@ -96,6 +97,7 @@ test('all faults are told at once', () => {
       '--http must be an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or :8080, not example.com:80',
       '--workers must be a whole number from 1 to 256, not 0',
       '--log-level must be one of trace, debug, info, warn, error, fatal, not loud',
+      '--dns-targets must be Routable or Any, not All',
       '--pod-user must be a whole number from 1 to 2147483647, not root',
       '--pod-labels must be a list of key=value, not novalue',
       '--runbook-url must be a URL of a page, not page',

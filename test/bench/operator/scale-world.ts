@@ -64,7 +64,10 @@ export async function startScaleWorld(options: ScaleWorldOptions): Promise<Scale
     startOperator: () =>
       startOperatorProcess({
         kubeconfigFile: api.server.kubeconfigFile,
-        flags: ['--namespace', 'postroad-system', '--nameservers', `${dns.address}:53`, ...operatorFlags],
+        flags: [
+          ...['--namespace', 'postroad-system', '--nameservers', `${dns.address}:53`, '--dns-targets', 'Any'],
+          ...operatorFlags,
+        ],
         nodeFlags,
       }),
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { createTxtLookups, type TxtAnswer } from '../../../operator/dns/txt.ts';
+import { createTxtLookups, type DnsTargets, type TxtAnswer } from '../../../operator/dns/txt.ts';
 import { type AuthoritativeDns, startAuthoritativeDns } from '../../support/authoritative-dns.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -31,8 +31,8 @@ function servedBy(...addresses: readonly string[]): string[] {
   return addresses.flatMap((address, index) => [`@ NS ns${index + 1}`, `ns${index + 1} A ${address}`]);
 }
 
-async function ask(name: string): Promise<TxtAnswer> {
-  const lookups = createTxtLookups({ nameservers: [`${root.address}:53`], now: () => Date.now() });
+async function ask(name: string, targets: DnsTargets = 'Any'): Promise<TxtAnswer> {
+  const lookups = createTxtLookups({ nameservers: [`${root.address}:53`], targets, now: () => Date.now() });
   return await lookups.authoritative(name, signal);
 }
 
@@ -112,6 +112,17 @@ describe('the authoritative servers of a name', () => {
     assert.deepEqual(said(await ask('k._domainkey.parent.example')), [
       'ns1._domainkey.parent.example Texts v=DKIM1; p=CCCC',
     ]);
+  });
+
+  it('on loopback, or wherever else no name server of a domain is, are not asked', async () => {
+    const servers = ['@ NS ns1', `ns1 A ${one.address}`, 'ns1 AAAA ::1', '@ NS ns2', 'ns2 A 169.254.169.254'];
+    await root.setZone('inward.example', servers);
+    await one.setZone('inward.example', [...servers, '@ TXT "what is here"']);
+    assert.deepEqual(said(await ask('inward.example', 'Routable')), [
+      'ns1.inward.example Silent its address is not one of a name server',
+      'ns2.inward.example Silent its address is not one of a name server',
+    ]);
+    assert.ok(said(await ask('inward.example')).includes('ns1.inward.example Texts what is here'));
   });
 
   it('are not known without a resolver that answers', async () => {

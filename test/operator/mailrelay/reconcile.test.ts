@@ -61,7 +61,7 @@ function start(): Started {
       events: { record: (_, happening) => void events.push(happening), run: () => Promise.resolve() },
       ...{ clock, metrics, states, log: quiet },
       random: () => 0.5,
-      options: { desired: options, nameservers: [] },
+      options: { desired: options, nameservers: [], dnsTargets: 'Routable' },
       touchRelay: () => undefined,
       touchPolicy: policy => void touched.push(policy),
     },
