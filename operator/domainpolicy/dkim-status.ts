@@ -31,20 +31,24 @@ interface DkimObservation {
   readonly policy: DomainPolicy;
   readonly keys: readonly KeyStanding[];
   readonly records: readonly CheckedRecord[];
+  /** The Secret of somebody else where the keys should be kept, as `namespace/name`. */
+  readonly taken?: string;
 }
 
 /** True: mail of each domain is signed, with one key at least. What else is under way is named. */
-export function dkimReady({ policy, keys, records }: DkimObservation): Verdict {
+export function dkimReady({ policy, keys, records, taken }: DkimObservation): Verdict {
   if (policy.spec.dkim.type === 'Disabled')
     return holds('DKIMReady', 'SigningDisabled', 'spec.dkim asks for no signatures');
   const domains = baseDomains(policy);
   const unsigned = domains.filter(domain => !keys.some(key => signs(key, domain)));
-  const waits = waitsOf(keys, unsigned, records).join('; ');
+  const obstacle = `Secret ${taken} was not made for the keys of this policy, and is left alone: none can be kept there`;
+  const waits = [...(taken === undefined ? [] : [obstacle]), ...waitsOf(keys, unsigned, records)].join('; ');
   if (unsigned.length === 0) {
     const active = named(keys.filter(({ state }) => state === 'Active'));
     return holds('DKIMReady', 'KeysActive', bounded(`mail is signed with ${active}${waits && `; ${waits}`}`));
   }
   const whose = unsigned.length === domains.length ? 'mail' : `mail of ${listed(unsigned)}`;
+  if (taken !== undefined) return fails('DKIMReady', 'NameTaken', bounded(`${whose} is not signed: ${waits}`));
   return waits === ''
     ? fails('DKIMReady', 'KeysUnavailable', 'there is no key to sign with')
     : fails('DKIMReady', 'KeysPending', bounded(`${whose} is not signed: ${waits}`));

@@ -18,9 +18,10 @@ import {
   ringSecret,
   ringSecretKey,
   ringSecretName,
+  toldKeys,
 } from './key-ring.ts';
 import { listed } from './listed.ts';
-import { inheritedRing, ringsOf } from './observe.ts';
+import { homesOf, inheritedRing, ringsOf } from './observe.ts';
 import { rotateRequestOf } from './rotate-request.ts';
 import { freshKey, type KeySight, type RotationInput, rotate } from './rotation.ts';
 import { type RotationEvent, rotationReasons } from './rotation-reasons.ts';
@@ -28,6 +29,10 @@ import { type RotationEvent, rotationReasons } from './rotation-reasons.ts';
 export interface RingStep {
   readonly ring: KeyRing;
   readonly againMs: number | undefined;
+  /** Where the keys are, as `namespace/name` of their Secret; undefined: nowhere. */
+  readonly keptAt: string | undefined;
+  /** The Secret of somebody else that has their place, likewise. */
+  readonly taken?: string;
 }
 
 export interface RingQuestion {
@@ -118,6 +123,24 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     if (!isSeen || isDifferent(before, ring)) await store(question, change);
   }
 
+  /**
+   * While their place is taken, keys stay where they were, with the relay before, and the pods load them from there: what loses its record stops
+   * signing all the same. None is made: whoever is told of a key must find it again.
+   */
+  async function stepElsewhere(question: RingQuestion): Promise<RingStep> {
+    const { relay, policy } = question;
+    const taken = ringSecretKey(relay, policy);
+    const [former] = homesOf(cluster, policy);
+    if (former === undefined) return { ring: [], keptAt: undefined, taken, againMs: takenForMs };
+    const { live, relay: home } = former;
+    const before = toldKeys(live, policy, clock.now());
+    const { ring, events: happened } = rotate(rotationOf(question, before, clock.now()));
+    await keep({ ...question, relay: home }, { live, before, ring });
+    if (!isLoadedAlike(before, ring)) touchRelay(nameOf(relay));
+    tell(policy, happened);
+    return { ring, keptAt: keyOf(live.metadata), taken, againMs: takenForMs };
+  }
+
   /** Keys that take the same step together are told of together. */
   function tell(policy: DomainPolicy, happened: readonly RotationEvent[]): void {
     for (const [reason, steps] of Map.groupBy(happened, event => event.reason)) {
@@ -133,7 +156,7 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
 
     async step(question: RingQuestion): Promise<RingStep> {
       const live = await find(question);
-      if (live === 'Taken') return { ring: [], againMs: takenForMs };
+      if (live === 'Taken') return await stepElsewhere(question);
       const before = live === undefined ? inheritedRing(cluster, question.policy, clock.now()) : ringOf(live);
       const rotation = rotate(rotationOf(question, before, clock.now()));
       const minted = await Promise.all(rotation.mint.map(algorithm => mint(algorithm, question.policy)));
@@ -146,7 +169,8 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
         domains: [],
       }));
       tell(question.policy, before.length === 0 ? [] : [...rotation.events, ...births]);
-      return { ring, againMs: minted.length > 0 ? 0 : rotation.againMs };
+      const keptAt = ringSecretKey(question.relay, question.policy);
+      return { ring, keptAt, againMs: minted.length > 0 ? 0 : rotation.againMs };
     },
 
     /** Rings that nobody signs by any more: the policy is gone, or has its keys with another relay. */

@@ -6,7 +6,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { secrets as secretKind } from '../cluster/kinds.ts';
 import type { Verdict } from '../conditions.ts';
 import { policyNeeds, type SecretData, type SecretProblem, secretProblem } from '../credentials.ts';
-import type { KubeObject } from '../kube/object.ts';
+import { type KubeObject, keyOf } from '../kube/object.ts';
 import { admitPolicies, nameOf } from './attach.ts';
 import { baseDomains } from './base-domains.ts';
 import { dkimKeyOf, type LoadedKey } from './dkim-key.ts';
@@ -40,7 +40,7 @@ export async function policyStateOf(
 
 export function ringIn(cluster: Cluster, relay: MailRelay, policy: DomainPolicy): KeyRing {
   const kept = cluster.managed(secretKind, ringSecretKey(relay, policy));
-  if (kept !== undefined) return isRing(kept, relay) ? ringOf(kept) : [];
+  if (kept !== undefined && isRing(kept, relay)) return ringOf(kept);
   return policy.spec.dkim.type === 'Managed' ? inheritedRing(cluster, policy) : [];
 }
 
@@ -59,6 +59,20 @@ export function inheritedRing(cluster: Places, policy: DomainPolicy, nowMs = Num
     if (ring.length > 0) return ring.map(key => ({ ...key, leftMs: undefined }));
   }
   return [];
+}
+
+export interface RingHome {
+  readonly relay: MailRelay;
+  readonly live: KubeObject;
+}
+
+/** Relays that keep keys which the policy has told of. */
+export function homesOf(cluster: Places, policy: DomainPolicy): RingHome[] {
+  return ringsOf(cluster, nameOf(policy)).flatMap(live => {
+    const relay = cluster.relay(relayKeyOf(live) ?? '');
+    const isHome = relay !== undefined && keyOf(live.metadata) === ringSecretKey(relay, policy);
+    return isHome && toldKeys(live, policy, Number.POSITIVE_INFINITY).length > 0 ? [{ relay, live }] : [];
+  });
 }
 
 type Places = Pick<Cluster, 'keySecretsOf' | 'relay'>;

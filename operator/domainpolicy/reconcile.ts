@@ -13,8 +13,8 @@ import { nameOf, relayNameOf } from './attach.ts';
 import { baseDomains } from './base-domains.ts';
 import { type KeyStanding, standingOf } from './dkim-status.ts';
 import { type DnsRecord, desiredRecords } from './dns-record.ts';
-import type { RingKeeper } from './keep-ring.ts';
-import { type RingKey, ringSecretKey } from './key-ring.ts';
+import type { RingKeeper, RingStep } from './keep-ring.ts';
+import type { RingKey } from './key-ring.ts';
 import { isAskedFor, type SightInput, sightOf } from './key-sight.ts';
 import { policyStateOf } from './observe.ts';
 import { publishRecords } from './publish.ts';
@@ -71,8 +71,8 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   const isPaused = relay.spec.reconciliation === 'Paused';
   const seen = sightInputOf(attached, parts);
   const question = { relay, policy, signal, sight: (key: RingKey) => sightOf(key, seen) };
-  const { ring, againMs } = isPaused
-    ? { ring: parts.rings.ring(relay, policy), againMs: undefined }
+  const { ring, againMs, keptAt, taken }: RingStep = isPaused
+    ? { ring: parts.rings.ring(relay, policy), againMs: undefined, keptAt: undefined }
     : await parts.rings.step(question);
   const given = policy.spec.dkim.type === 'SecretRef' ? attached.keys : [];
   const domains = baseDomains(policy);
@@ -80,14 +80,13 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   look(attached, { wanted, ring }, parts);
   const records = wanted.map(record => checked(record, nameOf(policy), parts));
   const publishProblem = isPaused ? undefined : await publishRecords(policy, records, parts.deps, signal);
-  if (!isPaused) {
-    await parts.rings.sweep(nameOf(policy), ringSecretKey(relay, policy), signal);
-  }
+  // What is kept elsewhere goes only once it is kept here.
+  if (keptAt !== undefined) await parts.rings.sweep(nameOf(policy), keptAt, signal);
   const keys = [...ring.map(standingOf), ...given.map(key => givenKey(key, domains))].sort((one, other) =>
     one.selector < other.selector ? -1 : 1,
   );
   const programme = programmeOf(attached, parts);
-  await writeStatus({ state: attached, keys, records, programme, publishProblem }, parts, signal);
+  await writeStatus({ state: attached, keys, records, programme, publishProblem, taken }, parts, signal);
   return againMs === undefined ? undefined : { requeueAfterMs: againMs };
 }
 
@@ -159,6 +158,7 @@ interface Outcome {
   readonly records: readonly CheckedRecord[];
   readonly programme: Programme;
   readonly publishProblem: PublishProblem | undefined;
+  readonly taken?: string | undefined;
 }
 
 async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: AbortSignal): Promise<void> {
@@ -176,6 +176,7 @@ async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: Abo
     isChecking: spec.dns.checks === 'Enabled' && admission.status === 'True',
     isLookedAt: watch.isLookedAt(nameOf(policy)),
     publishProblem: outcome.publishProblem,
+    ...(outcome.taken !== undefined && { taken: outcome.taken }),
     previous: policy.status,
     stamp: { nowMs: deps.clock.now(), generation: metadata.generation },
   });

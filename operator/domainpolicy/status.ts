@@ -34,6 +34,8 @@ export interface PolicyObservation {
   readonly isLookedAt: boolean;
   /** Publishing is left to external-dns, and something of this cluster is in the way. */
   readonly publishProblem: PublishProblem | undefined;
+  /** The Secret of somebody else where the keys should be kept, as `namespace/name`. */
+  readonly taken?: string;
   readonly programme: Programme;
   readonly previous: DomainPolicyStatus | undefined;
   readonly stamp: Stamp;

@@ -72,6 +72,8 @@ function told({ selector, recordValue }: RingKey): DomainPolicy['status'] {
   return { dnsRecords: [{ name, type: 'TXT', purpose: 'DKIM', value: recordValue, state: 'Published' }] };
 }
 
+const storedIn = (home: string): string[] =>
+  ringOf(cluster.at(secrets, home)).map(({ selector, places }) => `${selector} ${places[0]?.state}`);
 const step = (relay: MailRelay, policy: DomainPolicy): Promise<RingStep> =>
   keeper().step({ relay, policy, signal, sight: () => unseen });
 const selectors = ({ ring }: RingStep): string[] => ring.map(({ selector }) => selector);
@@ -148,6 +150,40 @@ describe('a Secret of somebody else under the name of a ring', () => {
       assert.deepEqual((await policyStateOf({ relay, policy, admission }, cluster, signal)).keys, []);
     }
   });
+
+  for (const labelled of [true, false])
+    it(`${labelled ? 'with' : 'without'} its labels does not cost the keys that are kept with the relay before`, async () => {
+      const [from, relay] = [relayIn('mail', 'from'), relayIn('mail', 'outbound')];
+      const real = await freshRing();
+      const policy = policyAt(relay, told(real));
+      const home = plant(from, policy, real);
+      const made = ringSecret(relay, policy, [await freshRing()]);
+      const { ownerReferences: _, labels, ...metadata } = made.metadata;
+      const theirs = { ...made, metadata: { ...metadata, labels: labelled ? labels : {} } };
+      cluster.put(secrets, theirs as KubeObject);
+      const first = await step(relay, policy);
+      assert.deepEqual(selectors(first), [real.selector]);
+      assert.equal(first.taken, ringSecretKey(relay, policy));
+      if (first.keptAt !== undefined) await keeper().sweep('shop/shop', first.keptAt, signal);
+      assert.deepEqual(storedIn(home), [`${real.selector} Signs`]);
+      assert.deepEqual(cluster.writes, [], 'nothing was to be done');
+      const admission = { type: 'Accepted', status: 'True', reason: 'Accepted', message: '' } as const;
+      const loaded = async () => (await policyStateOf({ relay, policy, admission }, cluster, signal)).keys;
+      assert.deepEqual((await loaded())[0]?.signsFor, undefined, 'its pods sign by it');
+      const gone = { record: (): 'No' => 'No', loaded: true, signing: true } as const;
+      await keeper().step({ relay, policy, signal, sight: () => gone });
+      assert.deepEqual(storedIn(home), [`${real.selector} Awaited`]);
+      assert.deepEqual(
+        (await loaded()).flatMap(({ signsFor }) => signsFor),
+        [],
+        'they stop',
+      );
+      cluster.remove(secrets, ringSecretKey(relay, policy));
+      const after = await step(relay, policy);
+      assert.deepEqual([selectors(after), after.taken], [[real.selector], undefined]);
+      await keeper().sweep('shop/shop', after.keptAt, signal);
+      assert.equal(cluster.at(secrets, home), undefined, 'it is kept here now');
+    });
 
   it("that is the relay's own and has lost its labels is found again, with its keys", async () => {
     const relay = relayIn('mail', 'outbound');
