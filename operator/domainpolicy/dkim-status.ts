@@ -4,6 +4,7 @@ import { fails, holds, type Verdict } from '../conditions.ts';
 import { baseDomains } from './base-domains.ts';
 import { keyRecord } from './dns-record.ts';
 import { domainsIn, type RingKey } from './key-ring.ts';
+import { signsFrom } from './key-wait.ts';
 import { listed } from './listed.ts';
 import type { CheckedRecord } from './record-check.ts';
 
@@ -12,18 +13,29 @@ export interface KeyStanding extends DkimKeyStatus {
   readonly awaitedAt?: readonly string[];
   /** Domains at which its record is seen, and for whose mail it may come to sign. */
   readonly seenAt?: readonly string[];
+  /** When it signs at the last of those where it is awaited, without anybody's having looked; undefined: it is looked for. */
+  readonly signsFrom?: string | undefined;
 }
 
-export function standingOf(key: RingKey): KeyStanding {
+export function standingOf(key: RingKey, policy: DomainPolicy): KeyStanding {
   const { selector, algorithm, state, createdMs, isRevoked } = key;
   return {
     ...{ selector, algorithm, state, createdTime: new Date(createdMs).toISOString() },
     ...(state === 'Active' && { signsFor: domainsIn(key, 'Signs') }),
-    ...(!isRevoked && { awaitedAt: domainsIn(key, 'Awaited'), seenAt: domainsIn(key, 'Seen') }),
+    ...(!isRevoked && {
+      awaitedAt: domainsIn(key, 'Awaited'),
+      seenAt: domainsIn(key, 'Seen'),
+      signsFrom: unseenFrom(key, policy),
+    }),
   };
 }
 
-export function keyStatusOf({ awaitedAt: _, seenAt: __, ...status }: KeyStanding): DkimKeyStatus {
+function unseenFrom({ places }: RingKey, policy: DomainPolicy): string | undefined {
+  const asked = places.filter(({ state }) => state === 'Awaited').map(({ askedMs }) => askedMs);
+  return asked.length === 0 ? undefined : signsFrom(policy, Math.max(...asked));
+}
+
+export function keyStatusOf({ awaitedAt: _, seenAt: __, signsFrom: ___, ...status }: KeyStanding): DkimKeyStatus {
   return status;
 }
 
@@ -75,18 +87,24 @@ function waitsOf(
   const coming = keys.filter(({ state }) => state !== 'Retiring');
   const awaited = Map.groupBy(
     coming.filter(({ awaitedAt = [] }) => awaitedAt.length > 0),
-    ({ awaitedAt = [] }) => listed(awaitedAt),
+    ({ awaitedAt = [], signsFrom: from }) => JSON.stringify([listed(awaitedAt), from]),
   );
   const seen = coming.filter(
     ({ state, seenAt = [] }) =>
       (state === 'Published' && seenAt.length > 0) || seenAt.some(domain => unsigned.includes(domain)),
   );
   return [
-    ...[...awaited].map(
-      ([where, those]) => `the record of ${named(those)} at ${where} is awaited${silenceOf(those, records)}`,
-    ),
+    ...[...awaited.values()].map(those => awaitedText(those, records)),
     ...(seen.length === 0 ? [] : [`${named(seen)} is about to sign: its record is there, and the pods load it`]),
   ];
+}
+
+/** Of keys that wait at the same domains until the same time. */
+function awaitedText(keys: readonly KeyStanding[], records: readonly CheckedRecord[]): string {
+  const [{ awaitedAt = [], signsFrom: from } = {}] = keys;
+  const where = listed(awaitedAt);
+  if (from === undefined) return `the record of ${named(keys)} at ${where} is awaited${silenceOf(keys, records)}`;
+  return `${named(keys)} waits until ${from} and then signs for ${where}, since nobody looks for its record (spec.dns.checks is Disabled)`;
 }
 
 /** Why nothing is known of the records of keys that wait: which server is silent. */

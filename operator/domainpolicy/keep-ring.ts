@@ -20,6 +20,7 @@ import {
   ringSecretName,
   toldKeys,
 } from './key-ring.ts';
+import { overlapMsOf, signsFrom } from './key-wait.ts';
 import { listed } from './listed.ts';
 import { homesOf, inheritedRing, ringsOf } from './observe.ts';
 import { rotateRequestOf } from './rotate-request.ts';
@@ -146,7 +147,8 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     for (const [reason, steps] of Map.groupBy(happened, event => event.reason)) {
       const type = reason === 'KeyRecordLost' ? 'Warning' : 'Normal';
       const keys = steps.map(stepText).join(', ');
-      events.record(policy, { type, reason, action: 'Rotate', note: `${keys}: ${rotationReasons[reason]}` });
+      const wait = reason === 'KeyMinted' ? waitText(policy, clock.now()) : '';
+      events.record(policy, { type, reason, action: 'Rotate', note: `${keys}: ${rotationReasons[reason]}${wait}` });
     }
   }
 
@@ -163,12 +165,14 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
       // In the order in which the next pass will have them: another one would be written once more.
       const ring = [...rotation.ring, ...minted].sort((one, other) => one.createdMs - other.createdMs);
       await keep(question, { live, before, ring });
-      // The first keys are part of making a policy, which its status tells; an event is a write as well.
+      // The first keys are part of making a policy, which its status tells; an event is a write as well. That mail stays unsigned for days whatever
+      // is published is told twice.
       const births = minted.map(({ selector, algorithm }) => ({
         ...{ reason: 'KeyMinted' as const, selector, algorithm },
         domains: [],
       }));
-      tell(question.policy, before.length === 0 ? [] : [...rotation.events, ...births]);
+      const isTold = before.length > 0 || question.policy.spec.dns.checks === 'Disabled';
+      tell(question.policy, isTold ? [...rotation.events, ...births] : []);
       const keptAt = ringSecretKey(question.relay, question.policy);
       return { ring, keptAt, againMs: minted.length > 0 ? 0 : rotation.againMs };
     },
@@ -187,14 +191,14 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
 
 function rotationOf({ relay, policy, sight }: RingQuestion, ring: KeyRing, nowMs: number): RotationInput {
   const { managed, type } = policy.spec.dkim;
-  const { algorithms, rotationPeriodDays, overlapDays } = { ...managedDkimDefaults, ...managed };
+  const { algorithms, rotationPeriodDays } = { ...managedDkimDefaults, ...managed };
   const bySelector = new Map(ring.map(key => [key.selector, key]));
   return {
     ring,
     ...wishOf(policy),
     algorithms: type === 'Managed' ? algorithms : [],
     rotationPeriodMs: rotationPeriodDays * dayMs,
-    overlapMs: overlapDays * dayMs,
+    overlapMs: overlapMsOf(policy),
     checks: policy.spec.dns.checks,
     sight: selector => {
       const key = bySelector.get(selector);
@@ -212,6 +216,13 @@ function wishOf(policy: DomainPolicy): Pick<RotationInput, 'domains' | 'request'
 
 function stepText({ selector, algorithm, domains }: RotationEvent): string {
   return `${selector} (${algorithm})${domains.length === 0 ? '' : ` at ${listed(domains)}`}`;
+}
+
+function waitText(policy: DomainPolicy, mintedMs: number): string {
+  const from = signsFrom(policy, mintedMs);
+  return from === undefined
+    ? ''
+    : ` Nobody looks whether it is there (spec.dns.checks is Disabled): the key signs from ${from} on.`;
 }
 
 const notLookedAt: KeySight = { record: () => 'Unknown', loaded: false, signing: undefined };

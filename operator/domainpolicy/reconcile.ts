@@ -82,8 +82,8 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   const publishProblem = isPaused ? undefined : await publishRecords(policy, records, parts.deps, signal);
   // What is kept elsewhere goes only once it is kept here.
   if (keptAt !== undefined) await parts.rings.sweep(nameOf(policy), keptAt, signal);
-  const keys = [...ring.map(standingOf), ...given.map(key => givenKey(key, domains))].sort((one, other) =>
-    one.selector < other.selector ? -1 : 1,
+  const keys = [...ring.map(key => standingOf(key, policy)), ...given.map(key => givenKey(key, domains))].sort(
+    (one, other) => (one.selector < other.selector ? -1 : 1),
   );
   const programme = programmeOf(attached, parts);
   await writeStatus({ state: attached, keys, records, programme, publishProblem, taken }, parts, signal);

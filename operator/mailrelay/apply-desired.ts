@@ -6,7 +6,9 @@ import { nameOf } from '../domainpolicy/attach.ts';
 import { ApiError, isConflict, isNotFound } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { Desired } from './desired/desired.ts';
+import { namesOf } from './desired/names.ts';
 import type { DesiredObject } from './desired/object.ts';
+import { isDraining } from './desired/scale.ts';
 import { workloadOf } from './existing.ts';
 import type { RelayWriter } from './writer.ts';
 
@@ -48,14 +50,20 @@ export async function applyDesired(parts: Parts, turn: Turn): Promise<Applied> {
   }
 }
 
-/** A relay that is being deleted gets nothing new: what is gone is gone by its owner's will. */
+/** A relay that is being deleted gets nothing new, but for what pods need that are still to deliver what they hold. */
 async function applyOne(
   { writer }: Parts,
-  { relay, signal }: Turn,
+  { relay, desired, signal }: Turn,
   object: DesiredObject,
 ): Promise<KubeObject | undefined> {
-  const onlyExisting = relay.metadata.deletionTimestamp !== undefined;
+  const isNeeded = isDraining(relay, desired.scale) && isStartedWith(relay, object);
+  const onlyExisting = relay.metadata.deletionTimestamp !== undefined && !isNeeded;
   return await writer.own({ relay, object, signal, onlyExisting });
+}
+
+/** No pod starts without it. */
+function isStartedWith(relay: MailRelay, { kind, metadata: { name } }: DesiredObject): boolean {
+  return ['ServiceAccount', 'Secret'].includes(kind) || (kind === 'ConfigMap' && name === namesOf(relay).config);
 }
 
 async function patchOne({ deps, writer }: Parts, { relay, signal }: Turn, patch: DesiredObject): Promise<void> {

@@ -21,7 +21,7 @@ import { configurationToRun } from './desired/configuration.ts';
 import { type Desired, desiredRelay } from './desired/desired.ts';
 import type { ObservedPod } from './desired/input.ts';
 import { namesOf } from './desired/names.ts';
-import { isGone } from './desired/scale.ts';
+import { isDraining, isGone } from './desired/scale.ts';
 import { seenPods, workloadOf, writtenRevision } from './existing.ts';
 import type { KeptMaterial } from './key-material.ts';
 import type { RelayMaterial } from './material.ts';
@@ -144,8 +144,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const status = statusOf(outcome);
   tellNews(deps.events, relay, status.conditions);
   await writeStatus(deps, relay, status, signal);
-  const isDraining = scale.leaving.length > 0;
-  const requeueAfterMs = dueInMs({ relay, status, isDraining, taken: outcome.taken, nowMs });
+  const requeueAfterMs = dueInMs({ relay, status, isDraining: isDraining(relay, scale), taken: outcome.taken, nowMs });
   return { requeue: { requeueAfterMs }, refusal };
 }
 

@@ -2,7 +2,7 @@
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { fails, holds, type Verdict } from '../conditions.ts';
 import type { ObservedPod } from './desired/input.ts';
-import type { Scale } from './desired/scale.ts';
+import { isDraining, type Scale } from './desired/scale.ts';
 
 export interface WorkloadObservation {
   /** status of the StatefulSet or Deployment; zeros while there is none. */
@@ -65,6 +65,8 @@ function progressing({ replicas, readyReplicas, updatedReplicas, isCurrent, want
 function draining(relay: MailRelay, { scale, isDrainOver, pods, replicas }: WorkloadObservation): Verdict {
   if (scale.leaving.length > 0)
     return holds('Draining', 'Draining', `${scale.leaving.join(', ')} deliver what their queues hold, then go`);
+  if (isDraining(relay, scale))
+    return holds('Draining', 'Draining', 'pods that are not there now may hold mail, and are waited for');
   const leftWithMail = isDrainOver && isLeaving(relay, pods, replicas);
   return leftWithMail
     ? fails('Draining', 'DrainTimedOut', 'volumes of pods that went with mail in their queues are kept')

@@ -49,6 +49,12 @@ function emptied({ relay, existing, drainOver }: ScaleInput): Scale {
   };
 }
 
+/** Pods are kept beyond what is wanted, for the mail that they may hold: those that leave, or one that is not there right now. */
+export function isDraining({ metadata, spec }: RelayInput['relay'], { replicas = 0, leaving }: Scale): boolean {
+  const wanted = metadata.deletionTimestamp === undefined ? spec.replicas : 0;
+  return leaving.length > 0 || (spec.autoscaling === undefined && replicas > wanted);
+}
+
 function ordinalsFrom(first: number, end: number): number[] {
   return Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index);
 }

@@ -10,6 +10,7 @@ import { type RingKey, ringOf, ringSecret, ringSecretKey } from '../../../operat
 import { policyStateOf } from '../../../operator/domainpolicy/observe.ts';
 import { freshKey } from '../../../operator/domainpolicy/rotation.ts';
 import { createApplier } from '../../../operator/kube/apply.ts';
+import type { Happening } from '../../../operator/kube/events.ts';
 import type { KubeObject } from '../../../operator/kube/object.ts';
 import { fieldManager } from '../../../operator/labels.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -23,10 +24,12 @@ const unseen = { record: (): 'Unknown' => 'Unknown', loaded: false, signing: und
 
 let cluster: MemoryCluster;
 let clock: FakeClock;
+let notes: string[];
 
 beforeEach(() => {
   cluster = new MemoryCluster();
   clock = new FakeClock();
+  notes = [];
 });
 
 function keeper() {
@@ -34,7 +37,7 @@ function keeper() {
   const deps = {
     ...{ cluster, clock, touchRelay: () => undefined },
     apply: createApplier({ ...writer, fieldManager }),
-    events: { record: () => undefined, run: () => Promise.resolve() },
+    events: { record: (_: unknown, { note }: Happening) => void notes.push(note), run: () => Promise.resolve() },
   };
   return createRingKeeper(deps as unknown as ControllerDeps);
 }
@@ -120,6 +123,26 @@ describe('a ring of keys that somebody else made', () => {
     await keeper().sweep('shop/shop', undefined, signal);
     assert.equal(cluster.at(secrets, real), undefined);
     assert.ok(cluster.at(secrets, 'backups/copy') !== undefined, "a Secret that is no relay's was deleted");
+  });
+});
+
+describe('first keys', () => {
+  it('are told of where mail stays unsigned for days whatever is published, and only there', async () => {
+    const relay = relayIn('mail', 'outbound');
+    await step(relay, policyAt(relay));
+    assert.equal(notes.length, 0);
+    const { spec } = policyAt(relay);
+    const named = {
+      ...domainPolicy({}, { name: 'unseen' }),
+      spec: { ...spec, dns: { ...spec.dns, checks: 'Disabled' } },
+    };
+    await step(relay, named as DomainPolicy);
+    assert.equal(notes.length, 1);
+    const from = new Date(Math.ceil((clock.now() + 7 * 86_400_000) / 60_000) * 60_000).toISOString().slice(0, 16);
+    assert.ok(
+      notes.some(note => note.endsWith(`the key signs from ${from}Z on.`)),
+      notes.join(),
+    );
   });
 });
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { holds } from '../../../operator/conditions.ts';
-import type { KeyStanding } from '../../../operator/domainpolicy/dkim-status.ts';
+import { type KeyStanding, standingOf } from '../../../operator/domainpolicy/dkim-status.ts';
 import { checkRecord } from '../../../operator/domainpolicy/record-check.ts';
+import { freshKey } from '../../../operator/domainpolicy/rotation.ts';
 import {
   domainPolicyStatus,
   firstPolicyStatus,
@@ -87,6 +88,20 @@ describe('status of a DomainPolicy', () => {
     assert.equal(
       DKIMReady,
       'False KeysPending: mail is not signed: the record of k (Ed25519) at shop.example.com is awaited',
+    );
+  });
+
+  it('says from when on a key signs whose record nobody looks for', () => {
+    const policy = domainPolicy({
+      dns: { checks: 'Disabled' },
+      dkim: { type: 'Managed', managed: { overlapDays: 3 } },
+    });
+    const askedMs = Date.UTC(2026, 0, 1, 12, 0, 1);
+    const fresh = { selector: 'k', algorithm: 'Ed25519', privateKeyPem: '', recordValue: '' } as const;
+    const key = freshKey(fresh, { domains: ['shop.example.com'], request: undefined, nowMs: askedMs });
+    assert.equal(
+      conditions({ policy, keys: [standingOf(key, policy)], isChecking: false })['DKIMReady'],
+      'False KeysPending: mail is not signed: k (Ed25519) waits until 2026-01-04T12:01Z and then signs for shop.example.com, since nobody looks for its record (spec.dns.checks is Disabled)',
     );
   });
 

@@ -439,6 +439,25 @@ describe('what pods run', () => {
     assert.deepEqual([...(started.states.get(key)?.running ?? [])], [...(started.states.get(key)?.rendered ?? [])]);
   });
 
+  it('can go on until what pods hold is delivered: what they start with is made again while the relay goes', async () => {
+    putRelay({ replicas: 2 });
+    const started = start();
+    await started.pass();
+    await started.pass();
+    const accounts = place('v1', 'ServiceAccount');
+    cluster.remove(accounts, 'mail/outbound-relay');
+    cluster.remove(configMaps, 'mail/outbound-relay-config');
+    cluster.remove(configMaps, 'mail/outbound-ca');
+    const { finalizers } = relay().metadata;
+    putRelay({ replicas: 2 }, { finalizers, deletionTimestamp: new Date(clock.now()).toISOString() });
+    const againMs = await start().pass();
+    assert.ok(cluster.at(accounts, 'mail/outbound-relay') !== undefined, 'without it there are no pods');
+    assert.ok(cluster.at(configMaps, 'mail/outbound-relay-config') !== undefined);
+    assert.equal(cluster.at(configMaps, 'mail/outbound-ca'), undefined, 'no pod needs it');
+    assert.equal(reasonOf('Draining'), 'Draining');
+    assert.equal(againMs, relay().spec.shutdown.drainTimeoutSeconds * 1000, 'and no longer than it may take');
+  });
+
   it('is less by the keys that must stop, also while nothing else may change; a new process knows it too', async () => {
     putRelay({ replicas: 1, clients: { usersSecretRef: { name: 'users' } } });
     cluster.secrets.set('mail/users', new Map([['demo', Buffer.from('a password')]]));

@@ -149,11 +149,18 @@ const cases: Readonly<Record<string, readonly [Changes, Partial<typeof good>]>> 
       relay: storedRelay({ replicas: 0 }),
       // No pod says what it runs.
       appliedRevision: undefined,
-      workload: { replicas: 0, readyReplicas: 0, updatedReplicas: 0, wanted: 0 },
+      workload: { replicas: 0, readyReplicas: 0, updatedReplicas: 0, wanted: 0, scale: { replicas: 0, leaving: [] } },
     },
     { Ready: 'True Parked' },
   ],
-  'a relay is being deleted': [{ relay: storedRelay({}, deleted) }, { Ready: 'False Terminating' }],
+  'a relay is being deleted': [
+    { relay: storedRelay({}, deleted), workload: { scale: { replicas: 0, leaving: [] } } },
+    { Ready: 'False Terminating' },
+  ],
+  'a relay is being deleted, and its pods are not there': [
+    { relay: storedRelay({}, deleted) },
+    { Ready: 'False Terminating', Draining: 'True Draining' },
+  ],
   'a relay is paused': [{ relay: storedRelay({ reconciliation: 'Paused' }) }, { Paused: 'True Paused' }],
 };
 
