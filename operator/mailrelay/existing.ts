@@ -130,7 +130,25 @@ export function dataOf(secret: KubeObject): SecretData {
 /** Those that have not run to their end: an evicted pod's object stays. */
 function runningPods(cluster: Cluster, relay: MailRelay): Pod[] {
   const all: readonly Pod[] = cluster.podsOf(nameOf(relay));
-  return all.filter(({ status }) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed');
+  return all.filter(
+    pod => isOfWorkload(pod, relay) && pod.status?.phase !== 'Succeeded' && pod.status?.phase !== 'Failed',
+  );
+}
+
+/**
+ * Anybody's pod may carry our labels: it holds no mail of the relay, and must neither be asked nor hold up the relay's end. By name and not
+ * by uid: pods of a workload that was deleted and made anew still hold their queues.
+ */
+function isOfWorkload({ metadata: { name, ownerReferences = [] } }: Pod, relay: MailRelay): boolean {
+  const workload = namesOf(relay).relay;
+  const owner = ownerReferences.find(({ controller }) => controller === true);
+  if (owner?.kind === 'StatefulSet') return owner.name === workload && ordinalIn(name, `${workload}-`) !== undefined;
+  return owner?.kind === 'ReplicaSet' && owner.name.startsWith(`${workload}-`) && name.startsWith(`${owner.name}-`);
+}
+
+function ordinalIn(name: string, prefix: string): number | undefined {
+  const ordinal = name.slice(prefix.length);
+  return name.startsWith(prefix) && /^(0|[1-9][0-9]{0,4})$/.test(ordinal) ? Number(ordinal) : undefined;
 }
 
 export function seenPods(cluster: Cluster, relay: MailRelay): SeenPod[] {
@@ -178,8 +196,7 @@ export function claimsOf(cluster: Cluster, relay: MailRelay): RelayClaim[] {
   const prefix = namesOf(relay).claim(0).slice(0, -1);
   return cluster.claimsOf(nameOf(relay)).flatMap(claim => {
     const { name, deletionTimestamp } = claim.metadata;
-    const ordinal = name.slice(prefix.length);
-    const isOurs = name.startsWith(prefix) && /^(0|[1-9][0-9]{0,4})$/.test(ordinal);
-    return isOurs && deletionTimestamp === undefined ? [{ ordinal: Number(ordinal), claim }] : [];
+    const ordinal = ordinalIn(name, prefix);
+    return ordinal !== undefined && deletionTimestamp === undefined ? [{ ordinal, claim }] : [];
   });
 }

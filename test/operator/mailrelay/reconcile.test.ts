@@ -80,9 +80,12 @@ function putPolicy(name: string, spec = {}): void {
   cluster.put(domainPolicies, domainPolicy({ domains: [`${name}.example.com`], ...spec }, { name, namespace: 'shop' }));
 }
 
-function putPod(ordinal: number, address: string): void {
+function putPod(ordinal: number, address: string, changes = {}): void {
   const labels = { ...selectorLabels(relay()), 'postroad.dev/serving': 'true' };
-  const metadata = { name: `outbound-relay-${ordinal}`, namespace: 'mail', labels };
+  const isShared = relay().spec.queue.type === 'Redis';
+  const [kind, name] = isShared ? ['ReplicaSet', 'outbound-relay-5f7'] : ['StatefulSet', 'outbound-relay'];
+  const ownerReferences = [{ apiVersion: 'apps/v1', kind, name, uid: 'workload', controller: true }];
+  const metadata = { name: `${name}-${ordinal}`, namespace: 'mail', labels, ownerReferences, ...changes };
   const status = { phase: 'Running', podIP: address, conditions: [{ type: 'Ready', status: 'True' }] };
   cluster.put(pods, { apiVersion: 'v1', kind: 'Pod', metadata, status } as KubeObject);
 }
@@ -264,6 +267,28 @@ describe('a pass over a relay', () => {
     await pass();
     assert.deepEqual(relay().metadata.finalizers, finalizers, 'its pod may hold mail');
     assert.equal(reasonOf('Draining'), 'Draining');
+  });
+
+  it('of one that goes does not wait for pods that only carry its labels', async () => {
+    const finalizers = ['postroad.dev/drain'];
+    putRelay({}, { finalizers });
+    putPod(0, '10.0.0.1');
+    const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', uid: 'x', controller: true };
+    putPod(1, '10.0.0.2', { name: 'stranger', ownerReferences: undefined });
+    putPod(2, '10.0.0.3', { name: 'outbound-relay-2', ownerReferences: [{ ...owner, name: 'other' }] });
+    putPod(3, '10.0.0.4', { name: 'outbound-relay-x', ownerReferences: [{ ...owner, name: 'outbound-relay' }] });
+    putRelay({}, { finalizers, deletionTimestamp: new Date(clock.now()).toISOString() });
+    const { pass } = start();
+    await pass();
+    assert.deepEqual(relay().metadata.finalizers, finalizers, 'its own pod may hold mail');
+    cluster.remove(pods, 'mail/outbound-relay-0');
+    await pass();
+    assert.equal(cluster.relay(key)?.metadata.finalizers?.length ?? 0, 0);
+    const touched = cluster.writes.filter(({ path }) => path.includes('/pods/'));
+    assert.deepEqual(
+      touched.filter(({ path }) => !path.endsWith('/pods/outbound-relay-0')),
+      [],
+    );
   });
 
   it('says of a Secret that it may not be read', async () => {
