@@ -117,7 +117,7 @@ const specFields = {
     {},
   ),
   networkPolicy: switchable(
-    'NetworkPolicy for the pods: everybody may reach the listeners, which ask who they are; HTTP (probes, metrics, captured mail) is for the operator and for Prometheus.',
+    'NetworkPolicy for the pods: everybody may reach the listeners, which ask who they are; HTTP (probes, metrics) is for the operator and for Prometheus.',
   ),
   disruption: defaulted(
     object('PodDisruptionBudget for the pods.', {

@@ -66,7 +66,7 @@ export function route(description: string) {
     description,
     {
       type: oneOf(
-        "Direct: to the MX hosts of each recipient's domain. SmartHost: all to one server. Capture: kept and shown, never delivered.",
+        "Direct: to the MX hosts of each recipient's domain. SmartHost: all to one server. Capture: kept and never delivered; /captured of a pod shows it to who forwards its port 8080.",
         ['Direct', 'SmartHost', 'Capture'],
       ),
       smartHost: optional(smartHost),

@@ -169,7 +169,12 @@ const relayConfig = z.strictObject({
   /** EHLO name and reporting MTA. */
   hostname: domain,
   listeners: z.array(listener).min(1).max(16),
-  http: z.strictObject({ bindAddress: z.string().default('::'), bindPort: port }),
+  http: z.strictObject({
+    bindAddress: z.string().default('::'),
+    bindPort: port,
+    /** Who sees captured mail. */
+    captured: z.enum(['Loopback', 'Everybody']).default('Loopback'),
+  }),
   /** PEM files; required where any listener offers TLS. */
   tls: z.strictObject({ certificateFile: file, privateKeyFile: file }).optional(),
   clients: z.strictObject({

@@ -1,4 +1,7 @@
-/** The relay's HTTP side: probes, metrics, and what the Capture route kept. No secrets, nothing that changes state. */
+/**
+ * The relay's HTTP side: probes, metrics, and what the Capture route kept. Nothing that changes state. Captured mail is everybody's who sent
+ * through the relay, so that by default only its own machine sees it: in a cluster, who may forward a port of the pod.
+ */
 import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
@@ -28,6 +31,14 @@ export interface HttpDependencies {
   readonly log: Log;
 }
 
+export interface HttpBind {
+  readonly address: string;
+  readonly port: number;
+  /** Who may see captured mail: connections over loopback, or all. */
+  readonly captured: 'Loopback' | 'Everybody';
+  readonly maxConnections?: number;
+}
+
 /** A probe that does not answer is a probe that failed: kubelet's own limit is 1 s by default. */
 const probeTimeoutMs = 5000;
 /** Clients that say nothing, or read nothing, give their connection back after this. */
@@ -37,7 +48,7 @@ const maxConnections = 1000;
 
 export async function startHttp(
   dependencies: HttpDependencies,
-  bind: { readonly address: string; readonly port: number; readonly maxConnections?: number },
+  bind: HttpBind,
 ): Promise<{ readonly address: string; readonly port: number; close(): Promise<void> }> {
   const server = fastify({
     bodyLimit: 1024,
@@ -50,9 +61,12 @@ export async function startHttp(
     dependencies.log.error({ path: request.routeOptions.url ?? '', error: String(error) }, 'request failed');
     await answer.code(500).send({ error: 'internal error; the log has the cause' });
   });
-  if (isLoopback(bind.address)) refuseForeignNames(server);
+  if (isLoopback(bind.address)) server.addHook('onRequest', refuseForeignName);
   addProbes(server, dependencies);
-  addCaptured(server, dependencies);
+  server.register(async scope => {
+    if (bind.captured === 'Loopback') scope.addHook('onRequest', refuseForeigners);
+    addCaptured(scope, dependencies);
+  });
   server.get('/metrics', async (_request, answer) => {
     const { text, contentType } = await dependencies.metrics();
     return answer.type(contentType).send(text);
@@ -64,19 +78,26 @@ export async function startHttp(
   return { address: bound.address, port: bound.port, close: () => server.close() };
 }
 
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
+/** Also as a socket of both families says it. */
+function isLoopback(address: string | undefined): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address ?? '');
+}
+
+/** Both ends: the proxy of a service mesh brings connections of others to the pod's address from one of loopback. */
+async function refuseForeigners(request: FastifyRequest, answer: FastifyReply): Promise<void> {
+  const { remoteAddress, localAddress } = request.socket;
+  if (isLoopback(remoteAddress) && isLoopback(localAddress)) await refuseForeignName(request, answer);
+  else
+    await answer.code(403).send({ error: 'captured mail is shown over loopback alone: forward the port of the pod' });
 }
 
 /**
  * A page of the Internet can give its own name the address of this machine (DNS rebinding); a browser then lets it read what we
  * answer, captured mail too. What is bound for this machine alone answers to no such name.
  */
-function refuseForeignNames(server: FastifyInstance): void {
-  server.addHook('onRequest', async ({ hostname }, answer) => {
-    const own = hostname === 'localhost' || isIP(hostname.replaceAll(/^\[|\]$/g, '')) !== 0;
-    if (!own) await answer.code(421).send({ error: 'this is for its own machine: ask for 127.0.0.1 or localhost' });
-  });
+async function refuseForeignName({ hostname }: FastifyRequest, answer: FastifyReply): Promise<void> {
+  const own = hostname === 'localhost' || isIP(hostname.replaceAll(/^\[|\]$/g, '')) !== 0;
+  if (!own) await answer.code(421).send({ error: 'this is for its own machine: ask for 127.0.0.1 or localhost' });
 }
 
 function addProbes(server: FastifyInstance, { probe, isDraining, log }: HttpDependencies): void {

@@ -78,10 +78,10 @@ export async function startRelay({ configFile, dataDir, log, onFault, wrapQueue 
   const accept = createAcceptServer({ state, openSpool, submit, signer, newId, clock, log, metrics });
   const scrape = createScrape({ queue, metrics, clock, dataDir });
   let draining = false;
-  const { bindAddress, bindPort } = state().config.http;
+  const { bindAddress, bindPort, captured } = state().config.http;
   const http = await startHttp(
     { probe: () => queue.probe(), isDraining: () => draining, metrics: () => scrape.read(), captured: capture, log },
-    { address: bindAddress, port: bindPort },
+    { address: bindAddress, port: bindPort, captured },
   );
   scheduler.start();
   const listeners = await accept.listen();

@@ -46,7 +46,11 @@ export class RefusedError extends Error {
 export async function createController(options: Options, clock: Clock): Promise<Controller> {
   const { dataDir } = options;
   const configDir = join(dataDir, 'config');
-  const bind: Bind = { address: options.bindAddress, httpAddress: options.http.address, httpPort: options.http.port };
+  const bind: Bind = {
+    ...{ address: options.bindAddress, httpAddress: options.http.address, httpPort: options.http.port },
+    // One owner, who says with --http who reaches it.
+    captured: 'Everybody',
+  };
   const keys = createKeptKeys(join(dataDir, 'keys'), () => clock.now());
   const statusFolder = await openStatusFolder(join(dataDir, 'status'));
   let served: { readonly plan: Plan; readonly objects: readonly PostroadObject[] } | undefined;

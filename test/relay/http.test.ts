@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import { type CapturedMessage, type HttpDependencies, startHttp } from '../../relay/http.ts';
+import { type CapturedMessage, type HttpBind, type HttpDependencies, startHttp } from '../../relay/http.ts';
 import { createLog } from '../../relay/log.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -17,8 +19,8 @@ const hostile: CapturedMessage = {
 
 async function serve(
   changes: Partial<HttpDependencies> = {},
-  maxConnections = 1000,
-): Promise<{ url: string } & AsyncDisposable> {
+  bind: Partial<HttpBind> = {},
+): Promise<{ url: string; port: number } & AsyncDisposable> {
   const server = await startHttp(
     {
       probe: async () => undefined,
@@ -31,9 +33,10 @@ async function serve(
       log: createLog('silent'),
       ...changes,
     },
-    { address: '127.0.0.1', port: 0, maxConnections },
+    { address: '127.0.0.1', port: 0, captured: 'Loopback', ...bind },
   );
-  return { url: `http://127.0.0.1:${server.port}`, [Symbol.asyncDispose]: () => server.close() };
+  const { port } = server;
+  return { url: `http://127.0.0.1:${port}`, port, [Symbol.asyncDispose]: () => server.close() };
 }
 
 test('is ready while the write path works', async () => {
@@ -71,8 +74,50 @@ test('gives a captured message raw, and never lets a browser run it', async () =
   assert.equal((await fetch(`${http.url}/captured/02`)).status, 404);
 });
 
+/** An address of this machine that is none of loopback; a machine without network has none, and nobody to hide from. */
+const outside = Object.values(networkInterfaces())
+  .flatMap(one => one ?? [])
+  .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+const paths = ['/', '/captured', '/captured/01'];
+
+async function statuses(host: string, port: number, headers = {}): Promise<number[]> {
+  const answers = paths.map(async path => {
+    const request = get({ host, port, path, headers, agent: false });
+    const [answer] = (await once(request, 'response')) as [IncomingMessage];
+    answer.resume();
+    return answer.statusCode ?? 0;
+  });
+  return await Promise.all(answers);
+}
+
+for (const address of ['0.0.0.0', '::'])
+  test(`captured mail is for loopback alone where HTTP listens at ${address}: it is every tenant's`, async () => {
+    await using http = await serve({}, { address });
+    assert.deepEqual(await statuses('127.0.0.1', http.port), [302, 200, 200], 'a forwarded port');
+    assert.deepEqual(await statuses('127.0.0.1', http.port, { host: 'evil.example' }), [421, 421, 421]);
+    if (outside === undefined) return;
+    assert.deepEqual(await statuses(outside, http.port), [403, 403, 403]);
+    assert.deepEqual(await statuses(outside, http.port, { host: '127.0.0.1' }), [403, 403, 403]);
+    assert.equal((await fetch(`http://${outside}:${http.port}/metrics`)).status, 200, 'Prometheus is let in');
+  });
+
+test('captured mail is shown to everybody where its one owner says so', async () => {
+  await using http = await serve({}, { address: '0.0.0.0', captured: 'Everybody' });
+  assert.deepEqual(await statuses(outside ?? '127.0.0.1', http.port), [302, 200, 200]);
+});
+
+test('a proxy beside the relay, that takes the connections of others to the address of the pod, is no owner', {
+  skip: outside === undefined,
+}, async () => {
+  await using http = await serve({}, { address: '0.0.0.0' });
+  const request = get({ host: outside, port: http.port, path: '/captured', localAddress: '127.0.0.1', agent: false });
+  const [answer] = (await once(request, 'response')) as [IncomingMessage];
+  answer.resume();
+  assert.equal(answer.statusCode, 403);
+});
+
 test('takes a bounded number of connections, so that who collects them leaves SMTP its share', async () => {
-  await using http = await serve({}, 2);
+  await using http = await serve({}, { maxConnections: 2 });
   const port = Number(new URL(http.url).port);
   const held = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')];
   try {

@@ -18,7 +18,7 @@ async function statusFor(host: string): Promise<number | undefined> {
       captured: { list: async () => [], read: async () => undefined },
       log: createLog('silent'),
     },
-    { address: '127.0.0.1', port: 0 },
+    { address: '127.0.0.1', port: 0, captured: 'Loopback' },
   );
   try {
     const request = get({ host: '127.0.0.1', port: server.port, path: '/captured', headers: { host }, agent: false });

@@ -38,6 +38,8 @@ export interface Bind {
   readonly address: string;
   readonly httpAddress: string;
   readonly httpPort: number;
+  /** Where whoever reaches the HTTP side may see captured mail, too. */
+  readonly captured?: 'Everybody';
 }
 
 /** The revision is left to the caller, who also knows the content of the secrets. */
@@ -51,7 +53,10 @@ export function relayConfigOf(observed: ObservedRelay): Omit<RelayConfigInput, '
     name,
     hostname,
     listeners: relay.spec.listeners.map(listener => listenerOf(listener, bind.address)),
-    http: { bindAddress: bind.httpAddress, bindPort: bind.httpPort },
+    http: {
+      ...{ bindAddress: bind.httpAddress, bindPort: bind.httpPort },
+      ...(bind.captured !== undefined && { captured: bind.captured }),
+    },
     ...(offersTls(relay) && {
       tls: { certificateFile: files.certificateFile, privateKeyFile: files.privateKeyFile },
     }),

@@ -1,6 +1,5 @@
 /**
- * Who may reach the pods. Listeners are open: who sends is decided by identity, never by where from. HTTP is not: it shows metrics, and what
- * the Capture route kept.
+ * Who may reach the pods. Listeners are open: who sends is decided by identity, never by where from. HTTP is not: it shows metrics.
  *
  * Nothing is said about where pods may go. Rules see the ports of pods and not those of Services, so that any list of
  * them would cut off somebody's smart host, Redis or resolver.
