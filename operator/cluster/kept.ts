@@ -67,6 +67,12 @@ const withStatus: Transform<KubeObject> = object => {
   return partly(object, status === undefined ? {} : { status });
 };
 
+/** `spec` and `status`: what is published already stays while it is not known what is there. */
+const endpoint: Transform<KubeObject> = object => {
+  const { spec, status } = object as KubeObject & Content;
+  return partly(object, { ...(spec !== undefined && { spec }), ...(status !== undefined && { status }) });
+};
+
 const metadataOnly: Transform<KubeObject> = object => partly(object, {});
 
 const byKind: Readonly<Record<string, Transform<KubeObject>>> = {
@@ -82,7 +88,7 @@ const byKind: Readonly<Record<string, Transform<KubeObject>>> = {
   Certificate: withStatus,
   PodMonitor: metadataOnly,
   PrometheusRule: metadataOnly,
-  DNSEndpoint: withStatus,
+  DNSEndpoint: endpoint,
 };
 
 export function managedObject({ kind }: Resource): Transform<KubeObject> {

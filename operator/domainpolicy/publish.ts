@@ -62,6 +62,7 @@ async function write(
     return value === undefined ? [] : [{ name: record.name, value }];
   });
   if (entries.length > 0) await apply.apply({ resource, wanted: dnsEndpoint(policy, entries), live, signal });
+  else if (live !== undefined) await apply.delete({ resource, live, signal });
   return undefined;
 }
 
@@ -76,12 +77,21 @@ function isOwn(
   return ownerReferences.some(({ uid, controller }) => controller === true && uid === ownUid);
 }
 
-/** Before it is known what the owner has there, an SPF record of ours could take its place; one that we wrote stays as it is. */
+/**
+ * Never beside what is somebody else's: of two DMARC or SPF records receivers use none (RFC 7489 s6.6.3, RFC 7208 s4.5), and external-dns
+ * may take all texts of a name for its own. Published is what nobody has, and what was published before; the rest is the owner's to change,
+ * as the status says. While it is not known what is there, all stays as it is.
+ */
 function publishedValue(
-  { name, purpose, state, value }: CheckedRecord,
-  policy: DomainPolicy,
+  { name, purpose, state, value, place, observed = '' }: CheckedRecord,
+  { spec: { dns, dkim } }: DomainPolicy,
   live: KubeObject | undefined,
 ): string | undefined {
-  if (purpose !== 'SPF' || state !== 'Unknown' || policy.spec.dns.checks === 'Disabled') return value;
-  return valueIn(live, name);
+  const isOwnName = purpose === 'DKIM' && dkim.type === 'Managed';
+  if (isOwnName || dns.checks === 'Disabled') return value;
+  const before = valueIn(live, name);
+  if (state === 'Unknown') return before;
+  // A server that still says what we published before has one record; a second one is the owner's.
+  if (before !== undefined) return observed.includes('\n') ? undefined : value;
+  return place === 'Free' || place === 'Ours' ? value : undefined;
 }

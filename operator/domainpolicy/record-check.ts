@@ -17,7 +17,11 @@ export interface RecordSight {
 export interface CheckedRecord extends DnsRecordStatus {
   /** What is wrong, for the condition; undefined: nothing, or not known. */
   readonly fault: string | undefined;
+  /** What was seen at its name: nothing; this very text alone; or something else (too), which is the owner's. Undefined: not known. */
+  readonly place?: Place;
 }
+
+export type Place = 'Free' | 'Ours' | 'Shared';
 
 type State = DnsRecordStatus['state'];
 
@@ -39,8 +43,19 @@ export function checkRecord(record: DnsRecord, sight: RecordSight | undefined): 
   return {
     ...{ name, type, purpose, value: found.value, state: found.state },
     ...(observed !== undefined && { observed: copied(observed.slice(0, longestObserved)) }),
+    ...placeOf(record, sight),
     fault: 'fault' in found ? found.fault : undefined,
   };
+}
+
+/** Known only when nobody is silent: who did not answer may have the owner's record. */
+function placeOf({ value }: DnsRecord, sight: RecordSight | undefined): { readonly place?: Place } {
+  const servers = sight?.answer.servers ?? [];
+  const isKnown = servers.length > 0 && sight?.answer.problem === undefined;
+  if (!isKnown || servers.some(({ said }) => said.kind === 'Silent')) return {};
+  const texts = servers.flatMap(({ said }) => (said.kind === 'Texts' ? said.texts : []));
+  if (texts.length === 0) return { place: 'Free' };
+  return { place: texts.every(text => text === value) ? 'Ours' : 'Shared' };
 }
 
 /** A slice keeps all that it is from in memory, 64 KiB of an answer for each name that is watched. */

@@ -69,7 +69,7 @@ const mostObserved = 32_768;
 
 function withinObserved(records: readonly CheckedRecord[]): DnsRecordStatus[] {
   let left = mostObserved;
-  return records.map(({ fault: _, observed, ...record }) => {
+  return records.map(({ fault: _, place: __, observed, ...record }) => {
     if (observed === undefined || observed.length > left) return record;
     left -= observed.length;
     return { ...record, observed };

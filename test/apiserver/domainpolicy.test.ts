@@ -243,7 +243,7 @@ interface Endpoint extends KubeObject {
   readonly spec: { readonly endpoints: readonly { readonly dnsName: string; readonly targets: readonly string[] }[] };
 }
 
-test('records are left to external-dns as a DNSEndpoint, SPF together with what the owner has there', async () => {
+test('records are left to external-dns as a DNSEndpoint, but none beside what the owner has there', async () => {
   await installForeignCrds(world.api);
   await world.zone('external.example', ['@ TXT "v=spf1 ip4:192.0.2.1 -all"', '_dmarc TXT "v=DMARC1; p=reject"']);
   await world.relay('external', { hostname: 'mail.external.example' });
@@ -259,21 +259,34 @@ test('records are left to external-dns as a DNSEndpoint, SPF together with what 
   assert.equal(await find(), undefined, 'published for a namespace that may not');
   const labels = { 'postroad.dev/publish-dns': 'Allowed' };
   await world.api.edit(namespaces, { name: 'shop' }, { metadata: { labels } });
-  const endpoints = await waitUntil('the merged SPF record', async () => {
-    const all = await find();
-    if (all?.has('external.example')) return all;
+  const keyIn = (all: Map<string, string> | undefined): string | undefined =>
+    [...(all ?? [])].find(([dnsName]) => dnsName.includes('_domainkey'))?.[1];
+  const key = await waitUntil('the key to be published', async () => {
+    const found = keyIn(await find());
     // The kind is looked for now and then.
-    world.clock.jump(5000);
-    return undefined;
+    if (found === undefined) world.clock.jump(5000);
+    return found;
   });
-  assert.equal(endpoints.get('external.example'), '"v=spf1 ip4:192.0.2.1 a:mail.external.example -all"');
-  const key = [...endpoints].find(([dnsName]) => dnsName.includes('_domainkey'))?.[1] ?? '';
   assert.match(key, /^"v=DKIM1; k=rsa; p=[^"]{230,}" "[^"]+"$/, 'cut after 255 octets');
   const dmarc = await waitUntil('the status to tell of it', async () => {
     const { dnsRecords = [] } = await world.status('external');
     return dnsRecords.find(({ purpose, state }) => purpose === 'DMARC' && state !== 'Unknown');
   });
   assert.deepEqual([dmarc.state, dmarc.observed], ['Mismatch', 'v=DMARC1; p=reject']);
+  const spf = await waitUntil('the status to tell of SPF', async () => {
+    const { dnsRecords = [] } = await world.status('external');
+    return dnsRecords.find(({ purpose, state }) => purpose === 'SPF' && state !== 'Unknown');
+  });
+  assert.equal(spf.value, 'v=spf1 ip4:192.0.2.1 a:mail.external.example -all', 'what the owner should make of it');
+  assert.equal((await find())?.size, 1, 'beside a record of the owner');
+  await world.zone('external.example', []);
+  await waitUntil('what the owner took away to be published', async () => {
+    world.clock.jump(60_000);
+    return (await find())?.size === 3;
+  });
+  const endpoints = await find();
+  assert.equal(endpoints?.get('external.example'), '"v=spf1 a:mail.external.example ~all"');
+  assert.match(endpoints?.get('_dmarc.external.example') ?? '', /^"v=DMARC1; /);
   await world.api.edit({ ...optionalKinds.dnsEndpoint }, name, { spec: { endpoints: [] } });
   await waitUntil('the edit to be repaired', async () => ((await find())?.size ?? 0) === 3);
 });
