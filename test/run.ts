@@ -7,20 +7,14 @@ import { glob } from 'node:fs/promises';
 import { relative } from 'node:path';
 import { setUpBuiltPrograms, skippedFile } from './setup/built-programs.ts';
 import { type FileResult, runTestFile, stopRunningFiles } from './setup/file-run.ts';
+import { longFiles } from './setup/long-files.ts';
 import { setUpPackages } from './setup/packages.ts';
+import { needOf, runInTurn } from './setup/schedule.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const underCi = process.env['CI'] === 'true';
-/** As many as the smallest machine we care for has cores. */
-const concurrency = 2;
+/** Of any file; what takes long anyway may take this much and four times as long as it does on a quiet machine. */
 const fileLimitMs = 120_000;
-/** Files that load the machine or measure it run alone, after the others, and may take longer. */
-const alone: Readonly<Record<string, number>> = {
-  'test/audit/': 240_000,
-  'test/memory/': 300_000,
-  'test/peers/': 300_000,
-  'test/redis/': 300_000,
-};
 /** Run only when a pattern names the folder: they take minutes, and what they show is not offered to users yet. */
 const onlyNamed = 'test/redis/';
 
@@ -61,28 +55,15 @@ function isChosen(file: string): boolean {
   return patterns.some(pattern => file.includes(pattern));
 }
 
-function aloneLimitMs(file: string): number | undefined {
-  return Object.entries(alone).find(([folder]) => file.startsWith(folder))?.[1];
-}
-
 async function runAll(all: readonly string[]): Promise<FileResult[]> {
   const done: FileResult[] = [];
-  const together = all.filter(file => aloneLimitMs(file) === undefined);
-  const waiting = together.values();
-  async function work(): Promise<void> {
-    for (const file of waiting) await runOne(file, fileLimitMs);
-  }
-  async function runOne(file: string, limitMs: number): Promise<void> {
+  await runInTurn(all, longFiles, async file => {
     const reason = unable.get(file);
+    const limitMs = fileLimitMs + 4000 * needOf(file, longFiles).seconds;
     const result = reason === undefined ? await runTestFile({ root, file, limitMs }) : skippedFile(file, reason);
     done.push(result);
     say(summary(result, `${done.length}/${all.length}`));
-  }
-  await Promise.all(Array.from({ length: concurrency }, work));
-  for (const file of all) {
-    const limitMs = aloneLimitMs(file);
-    if (limitMs !== undefined) await runOne(file, limitMs);
-  }
+  });
   return done;
 }
 
@@ -101,7 +82,8 @@ function summary(result: FileResult, progress: string): string {
   const failed = failuresOf(result).length;
   const skipped = result.tests.filter(({ outcome }) => outcome === 'skipped');
   const verdict = failed > 0 ? `FAILED ${failed} of` : 'ok';
-  const head = `${progress} ${verdict} ${result.tests.length} tests, ${(result.durationMs / 1000).toFixed(1)} s  ${result.file}`;
+  const seconds = `${(result.durationMs / 1000).toFixed(1)} s (processor ${result.processorSeconds.toFixed(1)} s)`;
+  const head = `${progress} ${verdict} ${result.tests.length} tests, ${seconds}  ${result.file}`;
   const skips = skipped.map(({ name, detail }) => `    skipped: ${name}: ${detail}`);
   return [head, ...skips, ...result.figures.map(figure => `    ${figure}`)].join('\n');
 }

@@ -131,6 +131,9 @@ test('every value of the chart is in a case', () => {
   );
 });
 
+/** Byte for byte what a case before had: both would say the same again, and the definitions take a second each time. */
+const foundRight = new Set<string>();
+
 for (const { name, values, shows = [], lacks = [], kinds = {} } of valuesCases) {
   test(`${name}: right by kubeconform, API server and operator, and it shows`, async () => {
     const objects = await template(values);
@@ -140,10 +143,12 @@ for (const { name, values, shows = [], lacks = [], kinds = {} } of valuesCases) 
     for (const [kind, count] of Object.entries(kinds)) {
       assert.equal(objects.filter(object => object.kind === kind).length, count, kind);
     }
-    const { valid, faults } = await kubeconform(objects);
+    const unknown = objects.filter(object => !foundRight.has(JSON.stringify(object)));
+    const { valid, faults } = await kubeconform(unknown);
     assert.deepEqual(faults, []);
-    assert.equal(valid, objects.length);
-    await Promise.all(objects.map(dryRun));
+    assert.equal(valid, unknown.length);
+    await Promise.all(unknown.map(dryRun));
+    for (const object of unknown) foundRight.add(JSON.stringify(object));
     assertOperatorTakesItsFlags(objects);
     assertRestricted(objects);
   });

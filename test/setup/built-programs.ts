@@ -60,5 +60,5 @@ function reasonOf(error: unknown): string {
 
 export function skippedFile(file: string, reason: string): FileResult {
   const skipped = { type: 'test', name: '(all of it)', outcome: 'skipped', detail: reason } as const;
-  return { file, tests: [skipped], faults: [], figures: [], output: '', durationMs: 0 };
+  return { file, tests: [skipped], faults: [], figures: [], output: '', durationMs: 0, processorSeconds: 0 };
 }

@@ -22,6 +22,8 @@ export interface FileResult {
   /** The end of what it printed. */
   readonly output: string;
   readonly durationMs: number;
+  /** Of the processor, all processes together. */
+  readonly processorSeconds: number;
 }
 
 interface FileRun {
@@ -72,7 +74,9 @@ export async function runTestFile({ root, file, limitMs }: FileRun): Promise<Fil
     faults.push(`ended with ${end.code} though no test failed`);
   }
   const figures = lines.flatMap(line => (line.type === 'figure' ? [line.text] : []));
-  return { file, tests, faults, figures, output: output(), durationMs: performance.now() - started };
+  const processorSeconds = lines.find(line => line.type === 'processor')?.seconds ?? 0;
+  const durationMs = performance.now() - started;
+  return { file, tests, faults, figures, output: output(), durationMs, processorSeconds };
 }
 
 /** For Ctrl-C: nothing outlives the run. */

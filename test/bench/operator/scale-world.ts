@@ -33,8 +33,6 @@ export interface ScaleWorldOptions {
 const controllers = ['statefulset', 'garbage-collector', 'persistentvolume-binder', 'namespace'].map(
   name => `${name}-controller`,
 );
-/** The API server has a machine of its own elsewhere; here its garbage collector takes from the two cores that all share. */
-const garbagePercent = 400;
 /** Each look at files that nobody changed is load that a real cluster spreads over its nodes. */
 const refreshMs = 3_600_000;
 
@@ -46,7 +44,7 @@ export async function startScaleWorld(options: ScaleWorldOptions): Promise<Scale
   await mkdir(dnsFolder);
   const dns = parts.use(await startAuthoritativeDns(dnsFolder));
   await dns.setZone(zone, [`@ NS ns1.${zone}.`, `ns1 A ${dns.address}`]);
-  const api = parts.use(await startWorld({ controllerManager: true, controllers, audit: 'Disabled', garbagePercent }));
+  const api = parts.use(await startWorld({ controllerManager: true, controllers, audit: 'Disabled' }));
   await installOwnCrds(api);
   await api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'postroad-system' } });
   await fill(api, size);
