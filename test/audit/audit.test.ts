@@ -13,7 +13,7 @@ test('nothing acknowledged is lost and no duplicate is unexplained while the rel
 });
 
 test('control: the audit fails when the relay acknowledges before the commit', async t => {
-  const report = await runAudit({ messages: 1_000_000, kills: 5, seed, seconds: 12, control: 'ack-before-commit' });
+  const report = await runAudit({ messages: 1_000_000, kills: 4, seed, seconds: 8, control: 'ack-before-commit' });
   for (const figure of report.figures) t.diagnostic(figure);
   assert.ok(report.lost.length > 0, 'nothing was lost, so the audit could not show that it would see it');
   assert.match(report.faults.join('; '), /neither delivered nor bounced/);

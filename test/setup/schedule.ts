@@ -1,17 +1,19 @@
-/** Which test file starts when: the longest first, so that none is waited for at the end, and as many at once as the processor has room for. */
+/** Which test file starts when: those with the most work first, and as many at once as the processor has room for. */
 
 export interface Need {
   /** By itself on a quiet machine. */
   readonly seconds: number;
-  /** Busy on average; all of them: it measures, so nothing runs beside it. */
+  /** Busy on average. */
   readonly cores: number;
 }
 
-/** As many as the smallest machine we care for has. */
-export const machineCores = 2;
-/** Beside what waits most of the time there is room for others, but what starts in the same second competes. */
+/** For what measures, so that nothing runs beside it. The smallest machine we care for has as many. */
+export const allCores = 2;
+/** None is busy all the time, so there is room for a little more than there are cores. */
+const room = 2.25;
+/** Files that wait most of the time are busy all at once when they start. */
 const mostAtOnce = 4;
-const usual: Need = { seconds: 1, cores: 1 };
+const usual: Need = { seconds: 1, cores: 0.65 };
 
 export type Needs = Readonly<Record<string, Need>>;
 
@@ -19,21 +21,22 @@ export function needOf(file: string, needs: Needs): Need {
   return needs[file] ?? usual;
 }
 
-/** @returns the first of `waiting`, which is in order, that there is room for beside `running`; undefined: wait for an end. */
+/** @returns the first of `waiting` that there is room for beside `running`; undefined: something must end before. */
 export function nextFile(waiting: readonly string[], running: readonly string[], needs: Needs): string | undefined {
   if (running.length === 0) return waiting[0];
-  if (running.length >= mostAtOnce) return undefined;
-  const busy = running.reduce((sum, file) => sum + needOf(file, needs).cores, 0);
-  // Tenths do not add up exactly.
-  return waiting.find(file => busy + needOf(file, needs).cores <= machineCores + 0.001);
+  const busy = running.map(file => needOf(file, needs).cores);
+  if (running.length >= mostAtOnce || Math.max(...busy) >= allCores) return undefined;
+  const left = room - busy.reduce((sum, cores) => sum + cores, 0);
+  return waiting.find(file => needOf(file, needs).cores <= Math.min(left, allCores - 0.1));
 }
 
-/** The longest first, but what takes the whole machine last: it would make all others wait for the end of what began before it. */
+/** What waits goes late: it fits beside whatever else is left. What takes all cores goes last: others would wait for its turn. */
 export function inOrder(files: readonly string[], needs: Needs): string[] {
-  const takesAll = (file: string): boolean => needOf(file, needs).cores >= machineCores;
+  const takesAll = (file: string): boolean => needOf(file, needs).cores >= allCores;
+  const workOf = (file: string): number => needOf(file, needs).seconds * needOf(file, needs).cores;
   return files.toSorted((a, b) => {
     if (takesAll(a) !== takesAll(b)) return takesAll(a) ? 1 : -1;
-    return needOf(b, needs).seconds - needOf(a, needs).seconds;
+    return workOf(b) - workOf(a);
   });
 }
 
