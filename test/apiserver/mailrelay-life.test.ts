@@ -11,6 +11,10 @@ import { place, type RelayWorld, reasonOf, startRelayWorld } from './mailrelay-w
 const statefulSets = resourceOf({ apiVersion: 'apps/v1', kind: 'StatefulSet' });
 const services = resourceOf({ apiVersion: 'v1', kind: 'Service' });
 const events = place('events.k8s.io/v1', 'Event', 'events');
+const storageClasses: Resource = {
+  ...place('storage.k8s.io/v1', 'StorageClass', 'storageclasses'),
+  isNamespaced: false,
+};
 let world: RelayWorld;
 
 before(async () => {
@@ -41,6 +45,16 @@ async function untilGone(resource: Resource, name: ObjectName): Promise<void> {
 async function running(name: string, spec = {}): Promise<void> {
   await world.createRelay({ replicas: 1, ...spec }, { name });
   await world.untilReason(named(name), 'Ready', 'Ready');
+}
+
+/** Makes a change that gives another configuration; resolves when the pods run it. */
+async function untilTakenUp(name: string, change: () => Promise<void>): Promise<void> {
+  const before_ = (await world.relay(named(name))).status?.configurationRevision;
+  await change();
+  await waitUntil(`${name} to run it`, async () => {
+    const { status } = await world.relay(named(name));
+    return status?.configurationRevision !== before_ && status?.appliedRevision === status?.configurationRevision;
+  });
 }
 
 async function claims(name: string): Promise<string[]> {
@@ -122,6 +136,45 @@ test('a smaller relay keeps the pod that goes until its queue is empty, and its 
     () => world.node.pods().filter(({ key }) => key.startsWith('mail/smaller-')).length === 1,
   );
   assert.deepEqual((await claims('smaller')).sort(), ['queue-smaller-relay-0', 'queue-smaller-relay-1']);
+});
+
+interface Claim extends KubeObject {
+  readonly spec: { readonly resources: { readonly requests: { readonly storage: string } } };
+  readonly status?: { readonly capacity?: { readonly storage: string } };
+}
+
+test('a larger volume grows where its storage class allows it; where not, the relay takes up other changes as before', async () => {
+  for (const [name, allowVolumeExpansion] of [
+    ['elastic', true],
+    ['rigid', false],
+  ] as const) {
+    const storageClass = { apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: { name } };
+    const fields = { provisioner: 'example.com/none', allowVolumeExpansion };
+    await world.api.create(storageClasses, { ...storageClass, ...fields } as KubeObject);
+  }
+  const volume = { size: '1Gi', storageClassName: 'elastic' };
+  await running('grows', { replicas: 2, queue: { type: 'Volume', volume } });
+  const pods = world.node.pods().filter(({ key }) => key.startsWith('mail/grows-'));
+  const rigid = { type: 'Volume', volume: { ...volume, storageClassName: 'rigid' } };
+  await running('stiff', { queue: rigid, policies: { namespaces: { from: 'All' } } });
+  for (const name of ['grows', 'stiff']) {
+    await world.api.edit(mailRelays, named(name), { spec: { queue: { volume: { size: '2Gi' } } } });
+  }
+  for (const name of ['queue-grows-relay-0', 'queue-grows-relay-1']) {
+    await waitUntil(`${name} to have grown`, async () => {
+      const { status } = await world.api.get<Claim>(persistentVolumeClaims, named(name));
+      return status?.capacity?.storage === '2Gi';
+    });
+  }
+  await world.untilReason(named('grows'), 'Ready', 'Ready');
+  const after_ = world.node.pods().filter(({ key }) => key.startsWith('mail/grows-'));
+  assert.deepEqual(after_.map(({ uid }) => uid).sort(), pods.map(({ uid }) => uid).sort(), 'no pod was made anew');
+  // The stand-in looks at its files once a minute, unless it is told: what was refused kept nobody from telling it.
+  await untilTakenUp('stiff', async () => {
+    await world.createPolicy({ relayRef: { name: 'stiff', namespace: 'mail' }, domains: ['stiff.example.com'] });
+  });
+  const { spec } = await world.api.get<Claim>(persistentVolumeClaims, named('queue-stiff-relay-0'));
+  assert.equal(spec.resources.requests.storage, '1Gi');
 });
 
 test('an object of somebody else under one of our names is left alone, named, and not asked for again', async () => {
@@ -209,15 +262,12 @@ test('a new policy is programmed within a second of its creation, with every pod
   await running('quick', { policies: { namespaces: { from: 'All' } } });
   const times: number[] = [];
   for (let index = 0; index < 10; index++) {
-    const before_ = (await world.relay(named('quick'))).status?.configurationRevision;
     const startMs = performance.now();
-    await world.createPolicy(
-      { relayRef: { name: 'quick', namespace: 'mail' }, domains: [`d${index}.example.com`] },
-      { name: `quick-${index}` },
-    );
-    await waitUntil('it runs', async () => {
-      const { status } = await world.relay(named('quick'));
-      return status?.configurationRevision !== before_ && status?.appliedRevision === status?.configurationRevision;
+    await untilTakenUp('quick', async () => {
+      await world.createPolicy(
+        { relayRef: { name: 'quick', namespace: 'mail' }, domains: [`d${index}.example.com`] },
+        { name: `quick-${index}` },
+      );
     });
     times.push(Math.round(performance.now() - startMs));
   }

@@ -78,7 +78,8 @@ export function desiredRelay(input: RelayInput, options: DesiredOptions): Desire
   return {
     handover: replicaHandover(input),
     objects,
-    patches: [...largerClaims(input), ...podNudges(input, revision, scale.leaving)],
+    // Claims last: a storage class that lets nothing grow refuses them, and pods must be told of their configuration all the same.
+    patches: [...podNudges(input, revision, scale.leaving), ...largerClaims(input)],
     absent: absentOf(input, objects, fileShards),
     configuration,
     scale,
