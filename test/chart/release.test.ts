@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse } from 'yaml';
 import type { MailRelay } from '../../crds/mail-relay.ts';
-import { domainPolicies, mailRelays } from '../../operator/cluster/kinds.ts';
+import { domainPolicies, mailRelays, persistentVolumeClaims } from '../../operator/cluster/kinds.ts';
 import { createClient } from '../../operator/kube/client.ts';
 import { isNotFound } from '../../operator/kube/errors.ts';
 import { type KubeObject, type ObjectName, pathOf, type Resource } from '../../operator/kube/object.ts';
@@ -13,6 +13,7 @@ import { drainFinalizer, skipDrainAnnotation } from '../../operator/labels.ts';
 import { systemClock } from '../../relay/clock.ts';
 import { type ApiWorld, namespaces, never, startWorld } from '../apiserver/api-world.ts';
 import { domainPolicy, mailRelay } from '../crds/objects.ts';
+import { startNodeStandIn } from '../support/node-stand-in.ts';
 import { type OperatorProcess, startOperatorProcess } from '../support/operator-process.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -27,12 +28,7 @@ const definitions: Resource = {
   isNamespaced: false,
 };
 const deployments: Resource = { apiVersion: 'apps/v1', kind: 'Deployment', plural: 'deployments', isNamespaced: true };
-const statefulSets: Resource = {
-  apiVersion: 'apps/v1',
-  kind: 'StatefulSet',
-  plural: 'statefulsets',
-  isNamespaced: true,
-};
+const statefulSets: Resource = { ...deployments, kind: 'StatefulSet', plural: 'statefulsets' };
 const jobs: Resource = { apiVersion: 'batch/v1', kind: 'Job', plural: 'jobs', isNamespaced: true };
 const root = new URL('../..', import.meta.url).pathname;
 
@@ -67,14 +63,13 @@ async function isThere(resource: Resource, name: ObjectName): Promise<boolean> {
   }
 }
 
+interface Conditioned extends KubeObject {
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly reason: string }[] };
+}
+
 const areEstablished = async (): Promise<boolean> => {
-  const { status } = await world.get<KubeObject & { readonly status?: { readonly conditions?: readonly object[] } }>(
-    definitions,
-    {
-      name: 'mailrelays.postroad.dev',
-    },
-  );
-  return (status?.conditions ?? []).some(one => 'type' in one && one.type === 'Established');
+  const { status } = await world.get<Conditioned>(definitions, { name: 'mailrelays.postroad.dev' });
+  return (status?.conditions ?? []).some(({ type }) => type === 'Established');
 };
 
 /** With its finalizer, as the operator leaves it. */
@@ -160,6 +155,8 @@ test('upgraded with other values, confined, the operator is ready without a righ
   const ask = async (namespace: string): Promise<boolean> => await mayReadSecrets(account.token, namespace);
   assert.equal(await ask('mail'), true);
   assert.equal(await ask(releaseNamespace), false);
+  // Killed, it would keep the lease.
+  await operator.stop();
 });
 
 async function mayReadSecrets(token: string, namespace: string): Promise<boolean> {
@@ -229,12 +226,43 @@ test('definitions that are not kept go with all objects, though no operator is t
     hooks.output.some(line => line.startsWith('uninstall: mail/left is released: what it had not')),
     hooks.output.join('\n'),
   );
-  await waitUntil(
-    'the definitions to go',
-    async () => !(await isThere(definitions, { name: 'mailrelays.postroad.dev' })),
-  );
-  assert.equal(await isThere(definitions, { name: 'domainpolicies.postroad.dev' }), false);
+  await untilUndefined();
 });
+
+async function untilUndefined(): Promise<void> {
+  for (const name of ['mailrelays.postroad.dev', 'domainpolicies.postroad.dev']) {
+    await waitUntil(`${name} to go`, async () => !(await isThere(definitions, { name })));
+  }
+}
+
+test('definitions that are not kept wait for the operator, which delivers what a relay holds before it goes', async () => {
+  await using node = await startNodeStandIn({ server: world.server, mode: 'reports' });
+  await helmTo('install', [chartFolder], { crds: { keep: false }, uninstall: { drainTimeoutSeconds: 60 } });
+  await using operator = await startDeployed();
+  await operator.whenReady();
+  const relay = { namespace: 'mail', name: 'holds' };
+  await createRelay(relay.name);
+  await waitUntil('it to be ready', async () => (await reasonOf(relay, 'Ready')) === 'Ready', { limitMs: 30_000 });
+  const pod = node.reporter('mail/holds-relay-0');
+  pod.queued.Waiting = 3;
+  const before_ = hooks.output.length;
+  const uninstalled = helmTo('uninstall', ['--timeout', '80s', '--wait']);
+  await waitUntil('it to drain', async () => (await reasonOf(relay, 'Draining')) === 'Draining', { limitMs: 30_000 });
+  assert.ok(await isThere(deployments, { namespace: releaseNamespace, name: fullname }), 'its operator is there');
+  pod.queued.Waiting = 0;
+  await uninstalled;
+  assert.deepEqual(hooks.output.slice(before_), [
+    'uninstall: 1 MailRelays are deleted, and may drain for 60 s',
+    'uninstall: all MailRelays are gone',
+  ]);
+  assert.equal(await isThere(persistentVolumeClaims, { namespace: 'mail', name: 'queue-holds-relay-0' }), false);
+  await untilUndefined();
+});
+
+async function reasonOf(relay: ObjectName, type: string): Promise<string | undefined> {
+  const { status } = await world.get<Conditioned>(mailRelays, relay);
+  return status?.conditions?.find(one => one.type === type)?.reason;
+}
 
 test('control: without the hook all of this hangs, until the finalizer is taken off as the docs say', async () => {
   await helmTo('install', [chartFolder], { crds: { keep: false }, uninstall: { hook: false } });
@@ -251,8 +279,8 @@ test('control: without the hook all of this hangs, until the finalizer is taken 
 });
 
 test('crds/ alone can be applied, serves, and is handed to the chart later', async () => {
+  await untilUndefined();
   for (const name of ['mailrelays.postroad.dev', 'domainpolicies.postroad.dev']) {
-    await waitUntil('an older one to be gone', async () => !(await isThere(definitions, { name })));
     await world.client.request({
       ...{ method: 'PATCH', path: pathOf(definitions, { name }), signal: never },
       body: parse(readFileSync(join(root, 'crds', `${name}.yaml`), 'utf8')),
