@@ -9,6 +9,7 @@ import { setUpBuiltPrograms, skippedFile } from './setup/built-programs.ts';
 import { type FileResult, runTestFile, stopRunningFiles } from './setup/file-run.ts';
 import { longFiles } from './setup/long-files.ts';
 import { setUpPackages } from './setup/packages.ts';
+import { report, summary } from './setup/report.ts';
 import { needOf, runInTurn } from './setup/schedule.ts';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -24,6 +25,9 @@ const onlyNamed = 'test/redis/';
  */
 const onlyWhenNamed = 'test/apiserver/operator-dies.test.ts';
 
+/** These run by test/cluster/run.ts, in the cluster that it boots. */
+const inCluster = 'test/cluster/journeys/';
+
 const patterns = process.argv.slice(2);
 const say = (line: string): void => console.log(line);
 
@@ -34,13 +38,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-const started = performance.now();
+const startedMs = performance.now();
 const missing = await setUpPackages(say);
 if (missing.length > 0) say(`set-up: tests that need ${missing.join(', ')} will ${underCi ? 'fail' : 'be skipped'}`);
 const files = await testFiles();
 const unable = await setUpBuiltPrograms(files, say);
 const results = await runAll(files);
-report(results);
+process.exitCode = report(results, { say, underCi, startedMs, patterns });
 
 async function testFiles(): Promise<string[]> {
   const found: string[] = [];
@@ -49,6 +53,7 @@ async function testFiles(): Promise<string[]> {
 }
 
 function isChosen(file: string): boolean {
+  if (file.startsWith(inCluster)) return false;
   const named = patterns.filter(pattern => pattern.startsWith(onlyNamed));
   if (file.startsWith(onlyNamed)) return named.some(pattern => file.includes(pattern));
   if (patterns.length === 0) return file !== onlyWhenNamed;
@@ -62,50 +67,7 @@ async function runAll(all: readonly string[]): Promise<FileResult[]> {
     const limitMs = fileLimitMs + 4000 * needOf(file, longFiles).seconds;
     const result = reason === undefined ? await runTestFile({ root, file, limitMs }) : skippedFile(file, reason);
     done.push(result);
-    say(summary(result, `${done.length}/${all.length}`));
+    say(summary(result, `${done.length}/${all.length}`, underCi));
   });
   return done;
-}
-
-function failuresOf({ tests, faults }: FileResult): { name: string; detail: string }[] {
-  const failed = tests.filter(({ outcome }) => outcome === 'failed' || (underCi && outcome === 'skipped'));
-  return [
-    ...failed.map(({ name, outcome, detail }) => ({
-      name,
-      detail: outcome === 'skipped' ? `skipped, which CI does not allow: ${detail}` : detail,
-    })),
-    ...faults.map(fault => ({ name: '(file)', detail: fault })),
-  ];
-}
-
-function summary(result: FileResult, progress: string): string {
-  const failed = failuresOf(result).length;
-  const skipped = result.tests.filter(({ outcome }) => outcome === 'skipped');
-  const verdict = failed > 0 ? `FAILED ${failed} of` : 'ok';
-  const seconds = `${(result.durationMs / 1000).toFixed(1)} s (processor ${result.processorSeconds.toFixed(1)} s)`;
-  const head = `${progress} ${verdict} ${result.tests.length} tests, ${seconds}  ${result.file}`;
-  const skips = skipped.map(({ name, detail }) => `    skipped: ${name}: ${detail}`);
-  return [head, ...skips, ...result.figures.map(figure => `    ${figure}`)].join('\n');
-}
-
-function report(all: readonly FileResult[]): void {
-  let passed = 0;
-  let failed = 0;
-  for (const result of all) {
-    passed += result.tests.filter(({ outcome }) => outcome === 'passed').length;
-    const failures = failuresOf(result);
-    failed += failures.length;
-    if (failures.length === 0) continue;
-    say(`\n${result.file}`);
-    for (const { name, detail } of failures) say(`  failed: ${name}\n${detail.replaceAll(/^/gm, '    ')}`);
-    if (result.output !== '') say(`  its output ended with:\n${result.output.replaceAll(/^/gm, '    ')}`);
-  }
-  if (all.length === 0) {
-    say(`no test file matches ${patterns.join(' ')}`);
-    failed += 1;
-  }
-  const seconds = (performance.now() - started) / 1000;
-  say(`\n${all.length} files in ${seconds.toFixed(0)} s`);
-  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
-  say(`${passed} passed, ${failed} failed`);
 }

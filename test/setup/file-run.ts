@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheRoot } from '../apiserver/setup/programs.ts';
+import { cacheRoot } from './go-programs.ts';
 import { groupMembers, signalGroup } from './process-group.ts';
 import type { ReportLine } from './reporter.ts';
 
@@ -30,6 +30,9 @@ interface FileRun {
   readonly root: string;
   readonly file: string;
   readonly limitMs: number;
+  /** A command that runs the one after it somewhere else, and waits for its end. */
+  readonly through?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** With the folder that holds everything temporary of it. */
@@ -40,7 +43,7 @@ const mercyMs = 5000;
 /** What it ended may take this long to be gone. */
 const leftoverMs = 2000;
 
-export async function runTestFile({ root, file, limitMs }: FileRun): Promise<FileResult> {
+export async function runTestFile({ root, file, limitMs, through = [], env = {} }: FileRun): Promise<FileResult> {
   const folder = await mkdtemp(join(tmpdir(), 'postroad-run-'));
   // Peers run under users of their own and must reach what is theirs below it.
   await chmod(folder, 0o711);
@@ -50,15 +53,17 @@ export async function runTestFile({ root, file, limitMs }: FileRun): Promise<Fil
   // A group of its own, so that whatever the file leaves behind can be named by one id and nothing else is hit.
   // NODE_TEST_CONTEXT is there when a test runs us, and would make the file's own report one for that test's runner.
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-  const child = spawn(process.execPath, [reporter, `--test-reporter-destination=${report}`, file], {
+  const run = [process.execPath, reporter, `--test-reporter-destination=${report}`, file];
+  const [command = process.execPath, ...args] = [...through, ...run];
+  const child = spawn(command, args, {
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...environment, TMPDIR: folder, NODE_COMPILE_CACHE: compileCache },
+    env: { ...environment, ...env, TMPDIR: folder, NODE_COMPILE_CACHE: compileCache },
   });
   running.set(child, folder);
   const output = tail(child);
-  const end = await endOf(child, limitMs);
+  const end = await endOf(child, limitMs, through.length === 0 ? 'Process' : 'Group');
   running.delete(child);
   const faults = [...end.faults];
   const left = await groupMembers(child.pid, leftoverMs);
@@ -87,7 +92,12 @@ export function stopRunningFiles(): void {
   }
 }
 
-async function endOf(child: ChildProcess, limitMs: number): Promise<{ code: number | string; faults: string[] }> {
+/** `ends`: who is told when it is late. What stands before the file's process may not pass it on. */
+async function endOf(
+  child: ChildProcess,
+  limitMs: number,
+  ends: 'Process' | 'Group',
+): Promise<{ code: number | string; faults: string[] }> {
   const faults: string[] = [];
   const { promise, resolve } = Promise.withResolvers<number | string>();
   child.once('error', error => resolve(String(error)));
@@ -96,7 +106,8 @@ async function endOf(child: ChildProcess, limitMs: number): Promise<{ code: numb
   const timers = [
     setTimeout(() => {
       faults.push(`did not end within ${limitMs / 1000} s`);
-      child.kill('SIGTERM');
+      if (ends === 'Process') child.kill('SIGTERM');
+      else signalGroup(child.pid, 'SIGTERM');
     }, limitMs),
     setTimeout(() => signalGroup(child.pid, 'SIGKILL'), limitMs + mercyMs),
   ];

@@ -2,10 +2,11 @@
 import { access, rm, writeFile } from 'node:fs/promises';
 import { hasForeignCrds } from '../apiserver/setup/foreign-crds.ts';
 import { goAtHand } from '../apiserver/setup/go.ts';
-import { cacheRoot, findApiServerPrograms } from '../apiserver/setup/programs.ts';
+import { findApiServerPrograms } from '../apiserver/setup/programs.ts';
 import { mustRun, runProcess } from '../support/processes.ts';
+import { cacheRoot } from './go-programs.ts';
 
-interface Requirement {
+export interface Requirement {
   readonly debianPackage: string;
   readonly purpose: string;
 }
@@ -30,13 +31,32 @@ export const requirements: readonly Requirement[] = [
   { debianPackage: 'redis-tools', purpose: 'redis-cli, which makes the Cluster' },
 ];
 
+/** What a cluster on this machine needs besides: the parts of a node that Debian has, and what makes images. */
+export const clusterRequirements: readonly Requirement[] = [
+  { debianPackage: 'runc', purpose: 'starts containers' },
+  { debianPackage: 'containernetworking-plugins', purpose: 'the network of pods' },
+  { debianPackage: 'iptables', purpose: 'the addresses of Services' },
+  { debianPackage: 'iproute2', purpose: 'the network of the node' },
+  { debianPackage: 'conntrack', purpose: 'forgets connections when the node is booted anew' },
+  { debianPackage: 'buildah', purpose: 'makes images' },
+  { debianPackage: 'busybox-static', purpose: 'the shell of the image that makes volumes' },
+  { debianPackage: 'debootstrap', purpose: "the base of the product's image, where no registry gives it" },
+];
+
 /** Where something must be built or brought from Go modules and no Go is new enough for it. */
 const pip: Requirement = { debianPackage: 'python3-pip', purpose: 'brings Go, which builds kube-apiserver' };
 
-async function wanted(): Promise<readonly Requirement[]> {
-  const isComplete = (await findApiServerPrograms()) !== undefined && (await hasForeignCrds());
+export interface Wanted {
+  /** Besides what all need. */
+  readonly packages: readonly Requirement[];
+  /** Whether what those need of Go modules is built. */
+  readonly isBuilt: boolean;
+}
+
+async function wanted({ packages, isBuilt }: Wanted): Promise<readonly Requirement[]> {
+  const isComplete = isBuilt && (await findApiServerPrograms()) !== undefined && (await hasForeignCrds());
   const needsGo = !isComplete && (await goAtHand({ cacheFolder: cacheRoot() })) === undefined;
-  return needsGo ? [...requirements, pip] : requirements;
+  return [...requirements, ...packages, ...(needsGo ? [pip] : [])];
 }
 
 const aptTimeoutMs = 10 * 60_000;
@@ -47,8 +67,11 @@ const lockSeconds = 180;
 const startPolicyFile = '/usr/sbin/policy-rc.d';
 
 /** Installs what is missing where it may, else says what to run. Returns the packages that are still missing. */
-export async function setUpPackages(say: (line: string) => void): Promise<readonly string[]> {
-  const all = await wanted();
+export async function setUpPackages(
+  say: (line: string) => void,
+  more: Wanted = { packages: [], isBuilt: true },
+): Promise<readonly string[]> {
+  const all = await wanted(more);
   if (!(await exists('/usr/bin/dpkg-query'))) {
     const names = all.map(({ debianPackage }) => debianPackage);
     say(`set-up: no Debian here; tests that talk to real peers need what these packages hold: ${names.join(' ')}`);

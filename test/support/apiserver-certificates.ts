@@ -16,6 +16,8 @@ export interface ApiServerCertificates {
   readonly controllerManager: KeyPair;
   /** Signs the tokens of service accounts. */
   readonly tokens: KeyPair;
+  /** One more client: files named by `name`, a subject such as `/O=system:nodes/CN=system:node:one`. */
+  issueClient(name: string, subject: string): Promise<KeyPair>;
 }
 
 const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
@@ -42,7 +44,8 @@ export async function createApiServerCertificates(folder: string): Promise<ApiSe
     issue('controller-manager', '/CN=system:kube-controller-manager', client),
     tokenKeys(folder),
   ]);
-  return { caFile, server, admin, controllerManager, tokens };
+  const issueClient = (name: string, subject: string): Promise<KeyPair> => issue(name, subject, client);
+  return { caFile, server, admin, controllerManager, tokens, issueClient };
 }
 
 async function tokenKeys(folder: string): Promise<KeyPair> {

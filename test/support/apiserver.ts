@@ -28,7 +28,10 @@ export interface ApiServerOptions {
   readonly controllers?: readonly string[];
   /** Disabled: auditLog() has nothing, and no request pays for it. */
   readonly audit?: 'Enabled' | 'Disabled';
-  readonly flags?: readonly string[];
+  /** Go's GOGC, where memory is there to be had for processor time. */
+  readonly garbagePercent?: number;
+  /** The last of a name holds: these go before what is set here. */
+  readonly flags?: readonly string[] | ((certificates: ApiServerCertificates) => Promise<readonly string[]>);
 }
 
 export interface ApiServerProcesses {
@@ -44,6 +47,7 @@ export interface TestApiServer extends AsyncDisposable {
   readonly admin: Connection;
   /** Whose certificates all are. */
   readonly caFile: string;
+  readonly certificates: ApiServerCertificates;
   /** By their pids, as of now. */
   readonly processes: ApiServerProcesses;
   /** Its own certificate, for who takes its place. */
@@ -130,7 +134,7 @@ async function start(options: Start, removeFolder: () => Promise<void>): Promise
     get processes() {
       return { etcd: etcd.pid, server: server?.pid ?? -1, controllerManager: manager?.pid };
     },
-    ...{ kubeconfigFile, admin, caFile: certificates.caFile, keys: certificates.server },
+    ...{ kubeconfigFile, admin, certificates, caFile: certificates.caFile, keys: certificates.server },
     connectionWith: async headers => ({
       server: url,
       namespace: undefined,
@@ -166,9 +170,11 @@ async function startEtcd({
 
 async function serverFlags(
   { folder, audit = 'Enabled', flags = [] }: Start,
-  { caFile, server, tokens }: ApiServerCertificates,
+  certificates: ApiServerCertificates,
   { etcdUrl, port }: { readonly etcdUrl: string; readonly port: number },
 ): Promise<string[]> {
+  const { caFile, server, tokens } = certificates;
+  const added = typeof flags === 'function' ? await flags(certificates) : flags;
   const policyFile = join(folder, 'audit-policy.json');
   await writeFile(policyFile, JSON.stringify(auditPolicy));
   const settings = {
@@ -192,7 +198,7 @@ async function serverFlags(
       'audit-log-mode': 'blocking',
     }),
   };
-  return [...Object.entries(settings).map(([name, value]) => `--${name}=${value}`), ...flags];
+  return [...Object.entries(settings).map(([name, value]) => `--${name}=${value}`), ...added];
 }
 
 async function startControllerManager(

@@ -4,10 +4,10 @@
  */
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cacheRoot } from '../../setup/go-programs.ts';
 import { mustRun } from '../../support/processes.ts';
 import { exists } from './exists.ts';
 import { findGo } from './go.ts';
-import { cacheRoot } from './programs.ts';
 
 interface Source {
   readonly module: string;

@@ -1,0 +1,94 @@
+/**
+ * Boots a cluster in namespaces of its own. All of it descends from one process, and dies with it: pods, mounts, links and rules are the
+ * kernel's to remove then, also when this process is killed.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import type { RunPaths } from './layout.ts';
+import { namespaces } from './machine.ts';
+import { makeRunFolder, type RunState, removeRun } from './run-folder.ts';
+
+export interface BootedCluster extends AsyncDisposable {
+  readonly paths: RunPaths;
+  readonly state: RunState;
+  /** Resolves when it has ended, however. */
+  readonly ended: Promise<string>;
+  /** At once and without waiting: for a process that is about to end. */
+  kill(): void;
+}
+
+interface Boot {
+  readonly tree: string;
+  readonly archives: readonly string[];
+  readonly image: string | undefined;
+  readonly say: (line: string) => void;
+}
+
+const isolate = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--uts', '--ipc'];
+
+export async function bootCluster({ tree, archives, image, say }: Boot): Promise<BootedCluster> {
+  const paths = await makeRunFolder();
+  // The shell is the first process of its namespace, where orphans end up: it reaps them while it waits.
+  const shell = ['/bin/sh', '-c', '"$@"; exit $?', 'cluster', process.execPath];
+  const main = new URL('main.ts', import.meta.url).pathname;
+  const command = ['--pdeathsig', 'KILL', 'unshare', ...isolate, ...shell, main, paths.root];
+  const child = spawn('setpriv', [...command, (await namespaces()).join(','), ...archives], {
+    cwd: tree,
+    // Out of the terminal's group: Ctrl-C is for the run to handle.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TMPDIR: paths.temporary },
+  });
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors = (errors + text).slice(-8000);
+  });
+  const ended = once(child, 'close').then(([code, signal]) => `the cluster ended with ${signal ?? code}\n${errors}`);
+  const dispose = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended;
+    await removeRun(paths);
+  };
+  try {
+    const kubeconfig = await whenReady(child.stdout, ended, say);
+    const state: RunState = { initPid: await firstChild(child.pid), kubeconfig, tree, image };
+    await writeFile(paths.state, JSON.stringify(state));
+    return { paths, state, ended, kill: () => void child.kill('SIGKILL'), [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function whenReady(
+  output: NodeJS.ReadableStream,
+  ended: Promise<string>,
+  say: (line: string) => void,
+): Promise<string> {
+  const lines = createInterface({ input: output });
+  const ready = new Promise<string>(resolve => {
+    lines.on('line', line => {
+      const [, kubeconfig] = /^ready (.*)$/.exec(line) ?? [];
+      if (kubeconfig === undefined) say(`cluster: ${line}`);
+      else resolve(kubeconfig);
+    });
+  });
+  return await Promise.race([
+    ready,
+    ended.then(reason => {
+      throw new Error(reason);
+    }),
+  ]);
+}
+
+async function firstChild(pid: number | undefined): Promise<number> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return Number(text.split(' ')[0]);
+}
+
+/** The command to put before another that shall run in the cluster's namespaces, in the folder that it is started in. */
+export function joinCommand({ initPid }: RunState, folder: string): readonly string[] {
+  return ['nsenter', '-t', String(initPid), '-n', '-m', '-p', '-u', '-i', `--wdns=${folder}`];
+}

@@ -1,0 +1,111 @@
+/** The cgroup of a run, in every hierarchy of this machine (one with cgroup v2). All that its node runs in containers is below it. */
+import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { exists } from '../../apiserver/setup/exists.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+/** Of containerd and its shims. */
+export const runtimeCgroup = 'runtime';
+
+export async function makeCgroups(id: string): Promise<void> {
+  for (const hierarchy of await hierarchies()) await mkdir(join(hierarchy, id, runtimeCgroup), { recursive: true });
+}
+
+/** Files that a process writes its own id into to be there. */
+export async function membershipFiles(id: string): Promise<readonly string[]> {
+  return (await hierarchies()).map(hierarchy => join(hierarchy, id, runtimeCgroup, 'cgroup.procs'));
+}
+
+/** As this process's namespace knows them. */
+export async function processesIn(id: string): Promise<readonly number[]> {
+  const ids = new Set<number>();
+  for (const hierarchy of await hierarchies()) {
+    for (const folder of await foldersBelow(join(hierarchy, id))) {
+      const text = await readOrNothing(join(folder, 'cgroup.procs'));
+      for (const line of text.split('\n').filter(each => each !== '' && each !== '0')) ids.add(Number(line));
+    }
+  }
+  return [...ids];
+}
+
+/** By SIGKILL, until there are none. */
+export async function killAllIn(id: string): Promise<void> {
+  await waitUntil(
+    `no process in the cgroup ${id}`,
+    async () => {
+      const ids = await processesIn(id);
+      for (const each of ids) kill(each);
+      return ids.length === 0;
+    },
+    { limitMs: 20_000, everyMs: 50 },
+  );
+}
+
+export async function removeCgroups(id: string): Promise<void> {
+  for (const hierarchy of await hierarchies()) {
+    const folders = await foldersBelow(join(hierarchy, id));
+    for (const folder of folders.toReversed()) {
+      // The kernel counts a process that has just died for a moment still.
+      await waitUntil(`the cgroup ${folder} to be removable`, () => removed(folder), { limitMs: 10_000 });
+    }
+  }
+}
+
+/** Names of the cgroups that begin so. */
+export async function cgroupsNamed(prefix: string): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const hierarchy of await hierarchies()) {
+    for (const name of await readdir(hierarchy)) if (name.startsWith(prefix)) found.add(name);
+  }
+  return found;
+}
+
+async function hierarchies(): Promise<readonly string[]> {
+  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').map(line => line.split(' - '));
+  return lines
+    .filter(([, kind = '']) => /^cgroup2? /.test(kind))
+    .map(([place = '']) => place.split(' ')[4] ?? '')
+    .filter(place => place.startsWith('/sys/fs/cgroup'));
+}
+
+/** Each before those in it. */
+async function foldersBelow(folder: string): Promise<string[]> {
+  if (!(await exists(folder))) return [];
+  const entries = await readdir(folder, { withFileTypes: true });
+  const below: string[] = [];
+  for (const entry of entries) if (entry.isDirectory()) below.push(...(await foldersBelow(join(folder, entry.name))));
+  return [folder, ...below];
+}
+
+function kill(id: number): void {
+  try {
+    process.kill(id, 'SIGKILL');
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error;
+  }
+}
+
+async function removed(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return true;
+    if (codeOf(error) === 'EBUSY') return false;
+    throw error;
+  }
+}
+
+async function readOrNothing(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    // A container's cgroup goes with it.
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENODEV') return '';
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
