@@ -14,6 +14,7 @@ import { type FileResult, runTestFile, stopRunningFiles } from '../setup/file-ru
 import { cacheRoot } from '../setup/go-programs.ts';
 import { clusterRequirements, setUpPackages } from '../setup/packages.ts';
 import { report, summary } from '../setup/report.ts';
+import { buildProductImage } from './image/product.ts';
 import { type BootedCluster, bootCluster, joinCommand } from './node/boot.ts';
 import { findRun, type RunState, removeDeadRuns } from './node/run-folder.ts';
 import { setUpSystemImages } from './setup/images.ts';
@@ -122,8 +123,9 @@ async function boot(): Promise<BootedCluster> {
   if (missing.length > 0) throw new Error(`a cluster cannot be booted without ${missing.join(', ')}`);
   await setUpNodePrograms(say);
   const archives = await setUpSystemImages(say);
+  const product = await buildProductImage(say);
   for (const run of await removeDeadRuns()) say(`set-up: removed what ${run} had left`);
-  return await bootCluster({ tree: root, archives, image: undefined, say });
+  return await bootCluster({ tree: root, archives: [...archives, product.archive], image: product.name, say });
 }
 
 async function stop(signal: NodeJS.Signals): Promise<void> {

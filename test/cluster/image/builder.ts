@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheRoot } from '../../apiserver/setup/programs.ts';
+import { cacheRoot } from '../../setup/go-programs.ts';
 import { mustRun, startProcess } from '../../support/processes.ts';
 
 export interface Builder {

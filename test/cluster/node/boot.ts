@@ -46,10 +46,12 @@ export async function bootCluster({ tree, archives, image, say }: Boot): Promise
     errors = (errors + text).slice(-8000);
   });
   const ended = once(child, 'close').then(([code, signal]) => `the cluster ended with ${signal ?? code}\n${errors}`);
+  let removed: Promise<void> | undefined;
   const dispose = async (): Promise<void> => {
     child.kill('SIGKILL');
-    await ended;
-    await removeRun(paths);
+    // Ctrl-C and the end of a run may come together.
+    removed ??= ended.then(() => removeRun(paths));
+    await removed;
   };
   try {
     const kubeconfig = await whenReady(child.stdout, ended, say);

@@ -1,7 +1,6 @@
 /** The cgroup of a run, in every hierarchy of this machine (one with cgroup v2). All that its node runs in containers is below it. */
 import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exists } from '../../apiserver/setup/exists.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 
 /** Of containerd and its shims. */
@@ -70,11 +69,22 @@ async function hierarchies(): Promise<readonly string[]> {
 
 /** Each before those in it. */
 async function foldersBelow(folder: string): Promise<string[]> {
-  if (!(await exists(folder))) return [];
-  const entries = await readdir(folder, { withFileTypes: true });
+  const names = await namesIn(folder);
+  if (names === undefined) return [];
   const below: string[] = [];
-  for (const entry of entries) if (entry.isDirectory()) below.push(...(await foldersBelow(join(folder, entry.name))));
+  for (const name of names) below.push(...(await foldersBelow(join(folder, name))));
   return [folder, ...below];
+}
+
+/** Undefined: it is not there, or no more. */
+async function namesIn(folder: string): Promise<readonly string[] | undefined> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter(entry => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 function kill(id: number): void {
