@@ -40,6 +40,7 @@ export const clusterRequirements: readonly Requirement[] = [
   { debianPackage: 'conntrack', purpose: 'forgets connections when the node is booted anew' },
   { debianPackage: 'buildah', purpose: 'makes images' },
   { debianPackage: 'busybox-static', purpose: 'the shell of the image that makes volumes' },
+  { debianPackage: 'jq', purpose: "the documentation's commands" },
   { debianPackage: 'debootstrap', purpose: "the base of the product's image, where no registry gives it" },
 ];
 

@@ -1,5 +1,5 @@
 /**
- * A real authoritative DNS server (Knot) on a loopback address of its own, port 53: where everybody asks such servers. Its zones are files
+ * A real authoritative DNS server (Knot) on an address of its own, port 53: where everybody asks such servers. Its zones are files
  * that the test edits; it can be stopped in place, so that it says nothing, and given an old zone again.
  */
 import { createSocket } from 'node:dgram';
@@ -22,9 +22,9 @@ export interface AuthoritativeDns extends AsyncDisposable {
 
 let used = 0;
 
-/** `folder` must be empty. */
-export async function startAuthoritativeDns(folder: string): Promise<AuthoritativeDns> {
-  const address = await freeAddress();
+/** `folder` must be empty. `at`: an address of this machine; else one of loopback that is free. */
+export async function startAuthoritativeDns(folder: string, at?: string): Promise<AuthoritativeDns> {
+  const address = at ?? (await freeAddress());
   const zones = new Map<string, readonly string[]>();
   const configFile = join(folder, 'knot.conf');
   const zoneFolder = join(folder, 'zones');

@@ -15,13 +15,14 @@ export interface Kubectl {
 export async function kubectlOf(
   { kubeconfigFile }: Pick<TestApiServer, 'kubeconfigFile'>,
   cacheFolder: string,
+  timeoutMs = 30_000,
 ): Promise<Kubectl> {
   const programs = await findApiServerPrograms();
   if (programs === undefined) throw new Error('kubectl is not built: node test/apiserver/setup/main.ts');
   const { kubectl } = programs;
   async function run(args: readonly string[], input?: string): Promise<RunResult> {
     return await runProcess(kubectl, ['--kubeconfig', kubeconfigFile, '--cache-dir', cacheFolder, ...args], {
-      cwd: root,
+      ...{ cwd: root, timeoutMs },
       // Whoever runs the tests may have chosen another diff.
       env: { KUBECTL_EXTERNAL_DIFF: 'diff -u -N', KUBERC: 'off' },
       ...(input !== undefined && { input }),

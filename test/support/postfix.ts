@@ -1,4 +1,5 @@
 /** A real Postfix of the test's own: its configuration, queue and users in a temporary folder, its port on loopback. */
+import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
@@ -34,6 +35,16 @@ interface Forwarding {
   readonly role: 'forward';
   readonly settings: Settings;
 }
+
+/** A host of the Internet: takes mail to anybody from anybody, and keeps each message as a file. */
+interface Outside {
+  readonly role: 'outside';
+  readonly address: string;
+  /** Before those of the role: a certificate, a restriction. */
+  readonly settings?: Settings;
+}
+
+type PostfixOptions = Receiving | Sending | Forwarding | Outside;
 
 export interface PostfixPeer extends AsyncDisposable {
   readonly port: number;
@@ -72,23 +83,23 @@ const services = [
 ];
 
 /** `folder` must be one that other users may pass through. */
-export async function startPostfix(folder: string, options: Receiving | Sending | Forwarding): Promise<PostfixPeer> {
-  const port = await freePort();
+export async function startPostfix(folder: string, options: PostfixOptions): Promise<PostfixPeer> {
+  const [address, port] = options.role === 'outside' ? [options.address, 25] : ['127.0.0.1', await freePort()];
   const owner = await postfixOwner();
   const mailFolder = join(folder, 'mail');
   await makeFolders(folder, mailFolder, owner);
   await writeSettings(join(folder, 'main.cf'), { ...common(folder), ...(await settingsOf(folder, options, owner)) });
   const servers = options.role === 'forward' ? '-' : '100';
-  const listener = `127.0.0.1:${port} inet n - n - ${servers} smtpd`;
+  const listener = `${address}:${port} inet n - n - ${servers} smtpd`;
   await writeFile(join(folder, 'master.cf'), [listener, ...services, ''].join('\n'));
   const log = (): Promise<string> => readFile(join(folder, 'log'), 'utf8');
   // -d: stays in the foreground and in our process group. Its servers end by themselves when it has ended.
   const master = startProcess(join(programs, 'master'), ['-c', folder, '-d'], { env: { MAIL_CONFIG: folder } });
   try {
-    await waitUntil('Postfix to greet', () => greets(port), { limitMs: 20_000, everyMs: 50 });
+    await waitUntil('Postfix to greet', () => greets(port, address), { limitMs: 20_000, everyMs: 50 });
   } catch (cause) {
-    const text = `${master.errors()}\n${await log()}`;
     await master.stop('SIGTERM');
+    const text = `${master.errors()}\n${existsSync(join(folder, 'log')) ? await log() : 'no log'}`;
     throw new Error(`Postfix did not start:\n${text}`, { cause });
   }
   return {
@@ -150,8 +161,9 @@ function common(folder: string): Settings {
   };
 }
 
-async function settingsOf(folder: string, options: Receiving | Sending | Forwarding, owner: Owner): Promise<Settings> {
+async function settingsOf(folder: string, options: PostfixOptions, owner: Owner): Promise<Settings> {
   if (options.role === 'receive') return await receiving(folder, options, owner);
+  if (options.role === 'outside') return outside(folder, options, owner);
   return options.role === 'send' ? await sending(folder, options) : options.settings;
 }
 
@@ -179,6 +191,22 @@ async function receiving(
     smtpd_tls_key_file: privateKeyFile,
     mynetworks: '',
     smtpd_relay_restrictions: 'permit_sasl_authenticated, reject',
+    ...keeping(folder, owner),
+  };
+}
+
+function outside(folder: string, { settings = {} }: Outside, owner: Owner): Settings {
+  return {
+    mynetworks: '',
+    smtpd_relay_restrictions: 'reject_unauth_destination',
+    ...keeping(folder, owner),
+    ...settings,
+  };
+}
+
+/** Every message to whomever, in one folder. */
+function keeping(folder: string, owner: Owner): Settings {
+  return {
     virtual_mailbox_domains: 'static:all',
     virtual_mailbox_base: folder,
     virtual_mailbox_maps: 'static:mail/',
@@ -218,9 +246,9 @@ async function writeSettings(file: string, settings: Settings): Promise<void> {
   );
 }
 
-async function greets(port: number): Promise<boolean> {
+async function greets(port: number, address: string): Promise<boolean> {
   try {
-    await (await RawClient.open(port)).quit();
+    await (await RawClient.open(port, address)).quit();
     return true;
   } catch (error) {
     if (error instanceof Error) return false;

@@ -1,0 +1,99 @@
+/** One journey of a user through the product: in a cluster that is clean before, and is looked at before it is cleaned when the journey fails. */
+import { type TestContext, test } from 'node:test';
+import { waitUntil } from '../support/wait-until.ts';
+import { type Cluster, connectCluster, ownedLabel, release, releaseNamespace } from './cluster.ts';
+import { keepDiagnostics } from './diagnostics.ts';
+import type { NodePower } from './node-power.ts';
+
+export type Travel = (cluster: Cluster, t: TestContext) => Promise<void>;
+export type PoweredCluster = Cluster & { readonly node: NodePower };
+
+const standardLimitMs = 5 * 60_000;
+
+export function journey(name: string, travel: Travel, limitMs: number = standardLimitMs): void {
+  test(name, { timeout: limitMs }, async t => {
+    const cluster = await connectCluster();
+    await cleanCluster(cluster);
+    try {
+      await travel(cluster, t);
+    } catch (error) {
+      const folder = await keepDiagnostics(cluster, name);
+      if (folder !== undefined) t.diagnostic(`what the cluster was like: ${folder}`);
+      // A cluster of our own is left as it is, for who looks; the next journey cleans it.
+      if (cluster.run === undefined) await cleanCluster(cluster);
+      throw error;
+    }
+    await cleanCluster(cluster);
+  });
+}
+
+/** For what only a node of our own can be made to do: skipped in a user's cluster. */
+export function nodeJourney(
+  name: string,
+  travel: (cluster: PoweredCluster, t: TestContext) => Promise<void>,
+  limitMs: number = standardLimitMs,
+): void {
+  journey(
+    name,
+    async (cluster, t) => {
+      const { node } = cluster;
+      if (node === undefined) t.skip('needs power over the node, which is not ours');
+      else await travel({ ...cluster, node }, t);
+    },
+    limitMs,
+  );
+}
+
+/** Release, definitions and the namespaces of journeys go; whatever else a user's cluster has stays. */
+async function cleanCluster({ kubectl, helm, run }: Cluster): Promise<void> {
+  const releases = await helm('list', '--all-namespaces', '--short', '--filter', `^${release}$`);
+  if (releases.trim() !== '') await helm('uninstall', release, '--namespace', releaseNamespace, '--no-hooks', '--wait');
+  const owned = await namesOf(kubectl, ['namespaces', '-l', ownedLabel]);
+  const definitions = (await namesOf(kubectl, ['crd'])).filter(name => name.endsWith('.postroad.dev'));
+  if (definitions.length > 0) {
+    const relays = await relaysOf(kubectl);
+    const foreign = relays.filter(({ namespace }) => !owned.includes(namespace));
+    if (foreign.length > 0 && run === undefined) {
+      throw new Error('this cluster has MailRelays that no journey made: journeys are for a cluster that nobody uses');
+    }
+    owned.push(...new Set(foreign.map(({ namespace }) => namespace)));
+    await letGo(kubectl, relays);
+  }
+  const namespaces = [...owned, releaseNamespace];
+  for (const namespace of namespaces) {
+    await kubectl.run(['delete', 'pods', '--all', '-n', namespace, '--force', '--grace-period=0', '--wait=false']);
+  }
+  const ignore = ['--ignore-not-found', '--wait', '--timeout=90s'];
+  await kubectl.must(['delete', 'namespace', ...namespaces, ...ignore]);
+  if (definitions.length > 0) await kubectl.must(['delete', 'crd', ...definitions, ...ignore]);
+  await kubectl.must(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=postroad', '--wait']);
+  await waitUntil(
+    'the volumes of the journey to be released',
+    async () => !(await kubectl.must(['get', 'pv', '-o', 'wide'])).includes('queue-'),
+    { limitMs: 60_000, everyMs: 200 },
+  );
+}
+
+interface NamedRelay {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+async function relaysOf(kubectl: Cluster['kubectl']): Promise<readonly NamedRelay[]> {
+  const text = await kubectl.must(['get', 'mailrelays', '-A', '-o', 'json']);
+  const { items } = JSON.parse(text) as { readonly items: readonly { readonly metadata: NamedRelay }[] };
+  return items.map(({ metadata: { namespace, name } }) => ({ namespace, name }));
+}
+
+/** No operator is there any more that could do it. */
+async function letGo(kubectl: Cluster['kubectl'], relays: readonly NamedRelay[]): Promise<void> {
+  const patch = JSON.stringify({ metadata: { finalizers: null } });
+  for (const { namespace, name } of relays) {
+    await kubectl.must(['patch', 'mailrelay', name, '-n', namespace, '--type', 'merge', '--patch', patch]);
+  }
+}
+
+async function namesOf(kubectl: Cluster['kubectl'], args: readonly string[]): Promise<string[]> {
+  const text = await kubectl.must(['get', ...args, '-o', 'name']);
+  return text.split('\n').flatMap(line => (line === '' ? [] : [line.slice(line.indexOf('/') + 1)]));
+}
