@@ -60,10 +60,12 @@ async function cleanCluster({ kubectl, helm, run }: Cluster): Promise<void> {
     await letGo(kubectl, relays);
   }
   const namespaces = [...owned, releaseNamespace];
+  const ignore = ['--ignore-not-found', '--timeout=90s'];
+  await kubectl.must(['delete', 'namespace', ...namespaces, ...ignore, '--wait=false']);
+  // Not before: somebody would make them again. And without the time that a relay gets to hand its queue over.
   for (const namespace of namespaces) {
-    await kubectl.run(['delete', 'pods', '--all', '-n', namespace, '--force', '--grace-period=0', '--wait=false']);
+    await kubectl.must(['delete', 'pods', '--all', '-n', namespace, '--force', '--grace-period=0', '--wait=false']);
   }
-  const ignore = ['--ignore-not-found', '--wait', '--timeout=90s'];
   await kubectl.must(['delete', 'namespace', ...namespaces, ...ignore]);
   if (definitions.length > 0) await kubectl.must(['delete', 'crd', ...definitions, ...ignore]);
   await kubectl.must(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=postroad', '--wait']);
