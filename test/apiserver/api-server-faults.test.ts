@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { domainPolicies, resourceOf, secrets } from '../../operator/cluster/kinds.ts';
-import type { KubeObject } from '../../operator/kube/object.ts';
+import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import { domainPolicies, mailRelays, resourceOf, secrets } from '../../operator/cluster/kinds.ts';
+import type { KubeObject, Resource } from '../../operator/kube/object.ts';
 import { createUptime } from '../../operator/kube/uptime.ts';
 import { policyNameLabel } from '../../operator/labels.ts';
 import { configMaps } from '../operator/kube/fakes.ts';
@@ -160,8 +161,32 @@ test('connections that break again and again', async t => {
   await assertSound('broken');
 });
 
-test('the same process lived through all of it, and stops in order', async () => {
+/** By the Ready condition, of what the API server has. */
+async function readyStates(resource: Resource): Promise<Readonly<Record<string, number>>> {
+  const found = await listOf<KubeObject & { readonly status?: DomainPolicy['status'] }>(world.api, resource, {
+    namespace: 'mail',
+  });
+  const statuses = found.map(({ status }) => status?.conditions?.find(({ type }) => type === 'Ready')?.status);
+  const count = (wanted: string): number => statuses.filter(status => (status ?? 'Unknown') === wanted).length;
+  return { Ready: count('True'), NotReady: count('False'), Unknown: count('Unknown') };
+}
+
+test('the same process lived through all of it, tells of it in its metrics, and stops in order', async t => {
   assert.equal((await operator.get('/healthz')).status, 200);
+  const watches = (await operator.metric('postroad_operator_watches_total{kind="DomainPolicy"}')) ?? 0;
+  t.diagnostic(`${watches} watches of policies`);
+  // Away twice, broken ten times.
+  assert.ok(watches > 5, `${watches} watches`);
+  for (const resource of [mailRelays, domainPolicies]) {
+    const series = (state: string): string => `postroad_operator_resources{kind="${resource.kind}",state="${state}"}`;
+    t.diagnostic(`${resource.plural}: ${JSON.stringify(await readyStates(resource))}`);
+    await waitUntil(`the numbers of ${resource.plural} by state`, async () => {
+      const states = Object.entries(await readyStates(resource));
+      assert.ok(states.some(([, count]) => count > 0));
+      const told = await Promise.all(states.map(([state]) => operator.metric(series(state))));
+      return states.every(([, count], index) => told[index] === count);
+    });
+  }
   const [exit] = await Promise.all([operator.exited, operator.stop()]);
   assert.deepEqual(exit, { code: 0, signal: null });
 });
