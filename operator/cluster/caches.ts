@@ -157,6 +157,7 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
       podsOf: key => podsByRelay.get(key),
       claimsOf: key => claimsByRelay.get(key),
       kinds: kindsOf(viewOf),
+      hasSecret: key => secretVersions.get(key) !== undefined,
       keySecretsOf: key => keySecrets.get(key),
       readSecret: userSecrets.read,
     },

@@ -26,6 +26,8 @@ export interface Cluster {
   claimsOf(relayKey: string): readonly KubeObject[];
   /** Kinds of others that this cluster knows now. */
   readonly kinds: Readonly<Record<OptionalKind, boolean>>;
+  /** Whether a Secret is under the name, whoever's it is. */
+  hasSecret(key: string): boolean;
   /** The DKIM keys of a policy, wherever they are kept: Secrets of ours, labelled with the policy. */
   keySecretsOf(policyKey: string): readonly KubeObject[];
   /**

@@ -85,6 +85,8 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
   /** The cache shows what has our labels: whatever else is under the name is seen before anything is written over it. */
   async function find({ relay, policy, signal }: RingQuestion): Promise<KubeObject | 'Taken' | undefined> {
     const live = stored(relay, policy);
+    // What is stored first is not written over anything: only a name that was seen is worth a look, before keys are made in vain.
+    if (live === undefined && !cluster.hasSecret(ringSecretKey(relay, policy))) return undefined;
     const isAsked = policy.spec.dkim.type === 'Managed' || ringsOf(cluster, nameOf(policy)).length > 0;
     if (live !== undefined || !isAsked) return live;
     const name = { namespace: relay.metadata.namespace, name: ringSecretName(relay, policy) };
@@ -97,31 +99,32 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     return freshKey(dkimKeyOf(pem), { ...wishOf(policy), nowMs: clock.now() });
   }
 
-  async function store(question: RingQuestion, { live, before, ring }: RingChange): Promise<void> {
+  /** Returns what is there instead: nothing was stored. */
+  async function store(question: RingQuestion, { live, before, ring }: RingChange): Promise<KubeObject | undefined> {
     const { relay, policy, signal } = question;
     const key = ringSecretKey(relay, policy);
-    const wanted = ringSecret(relay, policy, ring);
-    const { result, object } = await apply.apply({
-      ...{ resource: secretKind, wanted, live, signal },
-      onlyIfUnchanged: live !== undefined,
-    });
-    if (result === 'Unchanged') return;
+    const write = { resource: secretKind, wanted: ringSecret(relay, policy, ring), signal };
+    const { result, object } =
+      live === undefined ? await apply.create(write) : await apply.apply({ ...write, live, onlyIfUnchanged: true });
+    if (result === 'There') return object;
+    if (result === 'Unchanged') return undefined;
     const overVersion = cluster.managed(secretKind, key)?.metadata.resourceVersion;
     written.set(key, { object: object as KubeObject, overVersion, timeMs: clock.now() });
-    if (isLoadedAlike(before, ring)) return;
-    touchRelay(nameOf(relay));
+    if (!isLoadedAlike(before, ring)) touchRelay(nameOf(relay));
+    return undefined;
   }
 
-  async function keep(question: RingQuestion, change: RingChange): Promise<void> {
+  /** Returns what is there instead. */
+  async function keep(question: RingQuestion, change: RingChange): Promise<KubeObject | undefined> {
     const { relay, policy, signal } = question;
     const { live, before, ring } = change;
     if (ring.length === 0) {
       if (live !== undefined) await apply.delete({ resource: secretKind, live, signal });
-      return;
+      return undefined;
     }
     // Found by its name alone, it has lost its labels.
     const isSeen = live !== undefined && live === stored(relay, policy);
-    if (!isSeen || isDifferent(before, ring)) await store(question, change);
+    return !isSeen || isDifferent(before, ring) ? await store(question, change) : undefined;
   }
 
   /**
@@ -152,30 +155,32 @@ export function createRingKeeper({ cluster, apply, events, clock, touchRelay }: 
     }
   }
 
+  async function stepFrom(question: RingQuestion, live: KubeObject | 'Taken' | undefined): Promise<RingStep> {
+    if (live === 'Taken') return await stepElsewhere(question);
+    const before = live === undefined ? inheritedRing(cluster, question.policy, clock.now()) : ringOf(live);
+    const rotation = rotate(rotationOf(question, before, clock.now()));
+    const minted = await Promise.all(rotation.mint.map(algorithm => mint(algorithm, question.policy)));
+    // In the order in which the next pass will have them: another one would be written once more.
+    const ring = [...rotation.ring, ...minted].sort((one, other) => one.createdMs - other.createdMs);
+    const there = await keep(question, { live, before, ring });
+    if (there !== undefined) return await stepFrom(question, isRing(there, question.relay) ? there : 'Taken');
+    // The first keys are part of making a policy, which its status tells; an event is a write as well. That mail stays unsigned for days whatever
+    // is published is told twice.
+    const births = minted.map(({ selector, algorithm }) => ({
+      ...{ reason: 'KeyMinted' as const, selector, algorithm },
+      domains: [],
+    }));
+    const isTold = before.length > 0 || question.policy.spec.dns.checks === 'Disabled';
+    tell(question.policy, isTold ? [...rotation.events, ...births] : []);
+    const keptAt = ringSecretKey(question.relay, question.policy);
+    return { ring, keptAt, againMs: minted.length > 0 ? 0 : rotation.againMs };
+  }
+
   return {
     /** As stored, for who only looks. */
     ring: (relay: MailRelay, policy: DomainPolicy): KeyRing => ringOf(stored(relay, policy)),
 
-    async step(question: RingQuestion): Promise<RingStep> {
-      const live = await find(question);
-      if (live === 'Taken') return await stepElsewhere(question);
-      const before = live === undefined ? inheritedRing(cluster, question.policy, clock.now()) : ringOf(live);
-      const rotation = rotate(rotationOf(question, before, clock.now()));
-      const minted = await Promise.all(rotation.mint.map(algorithm => mint(algorithm, question.policy)));
-      // In the order in which the next pass will have them: another one would be written once more.
-      const ring = [...rotation.ring, ...minted].sort((one, other) => one.createdMs - other.createdMs);
-      await keep(question, { live, before, ring });
-      // The first keys are part of making a policy, which its status tells; an event is a write as well. That mail stays unsigned for days whatever
-      // is published is told twice.
-      const births = minted.map(({ selector, algorithm }) => ({
-        ...{ reason: 'KeyMinted' as const, selector, algorithm },
-        domains: [],
-      }));
-      const isTold = before.length > 0 || question.policy.spec.dns.checks === 'Disabled';
-      tell(question.policy, isTold ? [...rotation.events, ...births] : []);
-      const keptAt = ringSecretKey(question.relay, question.policy);
-      return { ring, keptAt, againMs: minted.length > 0 ? 0 : rotation.againMs };
-    },
+    step: async (question: RingQuestion): Promise<RingStep> => await stepFrom(question, await find(question)),
 
     /** Rings that nobody signs by any more: the policy is gone, or has its keys with another relay. */
     async sweep(policyKey: string, kept: string | undefined, signal: AbortSignal): Promise<void> {

@@ -7,6 +7,8 @@
  * the resourceVersion that our own write led to counts as unchanged as well, for as long as the object has it; and the one that it was
  * written over, which a cache may show for a moment longer.
  *
+ * What is made must not be there yet: the server sees to that, by a resourceVersion that no object ever has.
+ *
  * A write that was sent is waited for also when its signal is aborted: cut off, it could still be carried out, after the next leader's.
  */
 import type { KubeClient } from './client.ts';
@@ -36,9 +38,15 @@ export interface Write<T extends KubeObject> {
   readonly signal: AbortSignal;
   /** Takes fields from whoever has them; true unless said otherwise. */
   readonly force?: boolean;
-  /** Refused (409) unless the object is the live one, unchanged. */
+  /** Refused (409) unless the object is the live one, unchanged; where none is live, unless there is none. */
   readonly onlyIfUnchanged?: boolean;
 }
+
+export type Creation<T extends KubeObject> = Pick<Write<T>, 'resource' | 'wanted' | 'signal'>;
+
+export type Created<T extends KubeObject> =
+  | { readonly result: 'Created'; readonly object: T }
+  | { readonly result: 'There'; readonly object: KubeObject };
 
 export interface Written<T extends KubeObject> {
   readonly result: 'Created' | 'Updated' | 'Unchanged';
@@ -70,6 +78,8 @@ export interface Applier {
   /** Whoever set it. 409: the object was changed since. Gone: done. @throws ApiError */
   removeFinalizer(finalizing: Finalizing): Promise<void>;
   apply<T extends KubeObject>(write: Write<T>): Promise<Written<T>>;
+  /** Makes it, unless something is under its name, whoever's that is. */
+  create<T extends KubeObject>(creation: Creation<T>): Promise<Created<T>>;
   /** `wanted` has its status, and beside it no more than apiVersion, kind, name and namespace. */
   applyStatus<T extends KubeObject & { readonly status?: unknown }>(write: Write<T>): Promise<Written<T>>;
   /** Gone: it was not there, or not the same any more. */
@@ -77,6 +87,8 @@ export interface Applier {
 }
 
 const conflictAttempts = 3;
+/** etcd's first revision is that of the empty store. */
+const versionOfNone = '1';
 /** Of what is under way; the client's own time limit still holds. */
 const { signal: unhurried } = new AbortController();
 
@@ -100,7 +112,7 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
     const { resource, live, signal, force = true, onlyIfUnchanged = false } = write;
     const path = pathOf(resource, { ...body.metadata, subresource });
     const query = { fieldManager, force, fieldValidation: 'Strict' };
-    const { uid, resourceVersion } = live?.metadata ?? {};
+    const { uid, resourceVersion } = live?.metadata ?? { resourceVersion: versionOfNone };
     const metadata = onlyIfUnchanged ? { ...body.metadata, uid, resourceVersion } : body.metadata;
     for (let attempt = 1; ; attempt++) {
       assertMayWrite();
@@ -136,15 +148,34 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
     return { result: object.metadata.resourceVersion === version ? 'Unchanged' : 'Updated', object };
   }
 
+  async function peek(resource: Resource, name: ObjectName, signal: AbortSignal): Promise<KubeObject | undefined> {
+    try {
+      return await client.request<KubeObject>({ method: 'GET', path: pathOf(resource, name), signal });
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async function apply<T extends KubeObject>(write_: Write<T>): Promise<Written<T>> {
+    const wanted = withoutStringData(write_.wanted);
+    const hash = contentHash(wanted);
+    const annotations = { ...wanted.metadata.annotations, [appliedHashAnnotation]: hash };
+    const body = { ...wanted, metadata: { ...wanted.metadata, annotations } };
+    return await write(write_, { hash, body, isInPlace: live => isInPlace(live, wanted, hash) });
+  }
+
+  async function applyToNone<T extends KubeObject>(creation: Creation<T>): Promise<T | undefined> {
+    try {
+      return (await apply({ ...creation, live: undefined, onlyIfUnchanged: true })).object;
+    } catch (error) {
+      if (isRefusedAsThere(error)) return undefined;
+      throw error;
+    }
+  }
+
   return {
-    async peek(resource, name, signal) {
-      try {
-        return await client.request<KubeObject>({ method: 'GET', path: pathOf(resource, name), signal });
-      } catch (error) {
-        if (isNotFound(error)) return undefined;
-        throw error;
-      }
-    },
+    peek,
     async addFinalizer({ resource, live, finalizer, signal }) {
       const { name, namespace, uid } = live.metadata;
       const metadata = { name, ...(namespace !== undefined && { namespace }), uid, finalizers: [finalizer] };
@@ -178,14 +209,20 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
         return { result: 'Updated' };
       });
     },
-    apply: write_ =>
-      counted(write_.resource.kind, () => {
-        const wanted = withoutStringData(write_.wanted);
-        const hash = contentHash(wanted);
-        const annotations = { ...wanted.metadata.annotations, [appliedHashAnnotation]: hash };
-        const body = { ...wanted, metadata: { ...wanted.metadata, annotations } };
-        return write(write_, { hash, body, isInPlace: live => isInPlace(live, wanted, hash) });
-      }),
+    apply: write_ => counted(write_.resource.kind, () => apply(write_)),
+    async create<T extends KubeObject>(creation: Creation<T>): Promise<Created<T>> {
+      const { resource, wanted, signal } = creation;
+      const { object } = await counted(resource.kind, async () => {
+        const made = await applyToNone(creation);
+        return { result: made === undefined ? 'Unchanged' : 'Created', object: made };
+      });
+      if (object !== undefined) return { result: 'Created', object };
+      const there = await peek(resource, wanted.metadata, signal);
+      if (there !== undefined) return { result: 'There', object: there };
+      // It has gone meanwhile, or the server took the question amiss.
+      const { object: again } = await counted(resource.kind, () => apply({ ...creation, live: undefined }));
+      return { result: 'Created', object: again };
+    },
     applyStatus: write_ =>
       counted(write_.resource.kind, () => {
         const { apiVersion, kind, metadata, status } = write_.wanted;
@@ -251,6 +288,11 @@ function withoutStringData<T extends KubeObject>(wanted: T): T {
 interface SecretContent {
   readonly data?: Readonly<Record<string, string>>;
   readonly stringData?: Readonly<Record<string, string>>;
+}
+
+/** 409; a server that checks more of what is made may refuse the version of none as well: then a look tells. */
+function isRefusedAsThere(error: unknown): boolean {
+  return error instanceof ApiError && [400, 409, 422].includes(error.status);
 }
 
 function isMeeting(error: unknown): boolean {

@@ -24,7 +24,7 @@ export function createMailRelayController(
   const reports = createPodReports({ clock, random, log, port: httpPort, ask, touchRelay });
   const writer = createRelayWriter(deps);
   const { clusterDomain } = deps.options.desired;
-  const material = createRelayMaterial({ writer, events, clusterDomain });
+  const material = createRelayMaterial({ cluster, writer, events, clusterDomain });
   return {
     queue,
     reconcile: createReconcile({ deps, writer, material, reports, policyStatesOf }),

@@ -1,6 +1,7 @@
 /** Keys and certificates of a relay: what is kept of them, and what is made when it is due. Stored before anything is made from it. */
 import { randomBytes } from 'node:crypto';
 import type { MailRelay } from '../../crds/mail-relay.ts';
+import type { Cluster } from '../cluster/cluster.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { KubeObject } from '../kube/object.ts';
 import {
@@ -10,13 +11,15 @@ import {
   mintCertificate,
   renewalTimeMs,
 } from './certificate.ts';
+import type { Violation } from './certificate-policy.ts';
 import { offersTls } from './desired/config.ts';
 import { certificateNames, namesOf } from './desired/names.ts';
 import { dataOf } from './existing.ts';
 import { type KeptMaterial, keysSecret, type Mint, materialOf, noMaterial, renewMaterial } from './key-material.ts';
-import type { Found, RelayWriter } from './writer.ts';
+import type { Found, Making, RelayWriter } from './writer.ts';
 
 export interface MaterialDeps {
+  readonly cluster: Pick<Cluster, 'hasSecret'>;
   readonly writer: RelayWriter;
   readonly events: EventRecorder;
   readonly clusterDomain: string;
@@ -45,13 +48,19 @@ interface Judgement {
   readonly untilMs: number;
 }
 
-export function createRelayMaterial({ writer, events, clusterDomain }: MaterialDeps): RelayMaterial {
+export function createRelayMaterial({ cluster, writer, events, clusterDomain }: MaterialDeps): RelayMaterial {
   /** Certificates are parsed and verified once for each content, not in each pass. */
   const judged = new WeakMap<KubeObject, Judgement>();
 
   async function find({ relay, signal }: MaterialTurn): Promise<Found> {
     const { namespace } = relay.metadata;
     return await writer.find(relay, { apiVersion: 'v1', kind: 'Secret', namespace, name: namesOf(relay).keys }, signal);
+  }
+
+  /** Where no Secret was seen under the name, none is looked for: what is made is not written over one. */
+  async function findSeen(turn: MaterialTurn): Promise<Found> {
+    const { namespace } = turn.relay.metadata;
+    return cluster.hasSecret(`${namespace}/${namesOf(turn.relay).keys}`) ? await find(turn) : { kind: 'Free' };
   }
 
   /** What is kept, where it was looked into before and nothing has come due since. */
@@ -65,24 +74,38 @@ export function createRelayMaterial({ writer, events, clusterDomain }: MaterialD
     return isAsked ? { dnsNames: certificateNames(relay, clusterDomain), addresses: [] } : undefined;
   }
 
+  /** Returns what is there instead, after all: its keys are the ones that count. */
+  async function store(making: Making, found: Found): Promise<Found | undefined> {
+    if (found.kind === 'Free') {
+      const made = await writer.make(making);
+      return made.kind === 'Made' ? undefined : made;
+    }
+    await writer.own({ ...making, onlyIfUnchanged: true, found });
+    return undefined;
+  }
+
   async function renew(turn: MaterialTurn, found: Found, names: CertificateNames | undefined): Promise<KeptMaterial> {
     const { relay, nowMs, signal } = turn;
     const { kept, steps, isNew } = await renewMaterial(keptIn(found), { names, nowMs }, mintOf(relay, names, nowMs));
-    if (steps.length > 0 || isNew)
-      await writer.own({ relay, object: keysSecret(relay, kept), signal, onlyIfUnchanged: true, found });
-    else if (found.kind === 'Ours')
+    if (steps.length > 0 || isNew) {
+      const there = await store({ relay, object: keysSecret(relay, kept), signal }, found);
+      if (there !== undefined) return there.kind === 'Ours' ? await renew(turn, there, names) : noMaterial;
+    } else if (found.kind === 'Ours')
       judged.set(found.live, { kept, names: JSON.stringify(names), untilMs: trustedUntilMs(kept, nowMs) });
     // The first ones are part of making a relay, which its conditions tell; an event is a write as well.
-    if (!isNew)
-      for (const { reason, message } of steps)
-        events.record(relay, { type: 'Normal', reason, action: 'Renew', note: message });
+    if (!isNew) tell(relay, steps);
     return kept;
+  }
+
+  function tell(relay: MailRelay, steps: readonly Violation[]): void {
+    for (const { reason, message } of steps)
+      events.record(relay, { type: 'Normal', reason, action: 'Renew', note: message });
   }
 
   return {
     kept: async turn => keptIn(await find(turn)),
     async renewed(turn) {
-      const found = await find(turn);
+      const found = await findSeen(turn);
       if (found.kind === 'Taken') return noMaterial;
       const names = namesWanted(turn.relay);
       return stillGood(found, JSON.stringify(names), turn.nowMs) ?? (await renew(turn, found, names));

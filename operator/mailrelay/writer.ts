@@ -24,6 +24,8 @@ export interface RelayWriter {
   own(write: OwnWrite): Promise<KubeObject | undefined>;
   /** What is there under a name of ours, from the cache or, where that has nothing, from the API server. */
   find(relay: MailRelay, reference: ObjectReference, signal: AbortSignal): Promise<Found>;
+  /** Makes it where nothing is under its name; else says what is. */
+  make(making: Making): Promise<Made>;
   /** By the other field manager. */
   handOver(object: DesiredObject, live: KubeObject | undefined, signal: AbortSignal): Promise<void>;
   /** Part of an object that others own: nothing where it is gone, or another by now. */
@@ -35,21 +37,26 @@ export interface RelayWriter {
   forget(relayKey: string): void;
 }
 
-export interface OwnWrite {
+export interface Making {
   readonly relay: MailRelay;
   readonly object: DesiredObject;
   readonly signal: AbortSignal;
+}
+
+export interface OwnWrite extends Making {
   /** Nothing is made that is not there. */
   readonly onlyExisting?: boolean;
   readonly onlyIfUnchanged?: boolean;
   /** What was found there, where the caller has looked already. */
-  readonly found?: Found;
+  readonly found?: Exclude<Found, { readonly kind: 'Free' }>;
 }
 
 export type Found =
   | { readonly kind: 'Free' }
   | { readonly kind: 'Ours'; readonly live: KubeObject }
   | { readonly kind: 'Taken' };
+
+export type Made = Exclude<Found, { readonly kind: 'Free' }> | { readonly kind: 'Made'; readonly live: KubeObject };
 
 /**
  * After that it is looked whether a name that was somebody else's is free by now. Where the caches show who has it (what a relay of the same
@@ -69,16 +76,38 @@ export function createRelayWriter({ cluster, apply, handoverApply, clock }: Writ
   async function find(relay: MailRelay, reference: ObjectReference, signal: AbortSignal): Promise<Found> {
     const resource = resourceOf(reference);
     const { namespace, name } = reference;
-    const label = `${reference.kind} ${name}`;
-    const names = takenNames.get(nameOf(relay));
     const cached = cluster.managed(resource, `${namespace}/${name}`);
-    if (cached === undefined && isStillTaken(names?.get(label))) return { kind: 'Taken' };
+    if (cached === undefined && wasTaken(relay, reference)) return { kind: 'Taken' };
     const live = cached ?? (await apply.peek(resource, { namespace, name }, signal));
-    const isTaken = live !== undefined && !isOwnedBy(live.metadata.ownerReferences, relay);
-    if (isTaken) noteTaken(nameOf(relay), label, cached !== undefined);
-    else names?.delete(label);
-    if (live === undefined) return { kind: 'Free' };
-    return isTaken ? { kind: 'Taken' } : { kind: 'Ours', live };
+    if (live !== undefined) return judge(relay, reference, live);
+    takenNames.get(nameOf(relay))?.delete(labelOf(reference));
+    return { kind: 'Free' };
+  }
+
+  async function make({ relay, object, signal }: Making): Promise<Made> {
+    const reference = referenceTo(object);
+    if (wasTaken(relay, reference)) return { kind: 'Taken' };
+    const made = await apply.create<KubeObject>({ resource: resourceOf(object), wanted: object, signal });
+    const found = judge(relay, reference, made.object);
+    return made.result === 'Created' ? { kind: 'Made', live: made.object } : found;
+  }
+
+  function wasTaken(relay: MailRelay, reference: ObjectReference): boolean {
+    return isStillTaken(takenNames.get(nameOf(relay))?.get(labelOf(reference)));
+  }
+
+  function judge(
+    relay: MailRelay,
+    reference: ObjectReference,
+    live: KubeObject,
+  ): Exclude<Found, { readonly kind: 'Free' }> {
+    const label = labelOf(reference);
+    if (!isOwnedBy(live.metadata.ownerReferences, relay)) {
+      noteTaken(nameOf(relay), label, cachedOf(cluster, resourceOf(reference), { metadata: reference }) !== undefined);
+      return { kind: 'Taken' };
+    }
+    takenNames.get(nameOf(relay))?.delete(label);
+    return { kind: 'Ours', live };
   }
 
   function isStillTaken(name: TakenName | undefined): boolean {
@@ -92,16 +121,18 @@ export function createRelayWriter({ cluster, apply, handoverApply, clock }: Writ
 
   return {
     find,
+    make,
     async own({ relay, object, signal, onlyExisting = false, onlyIfUnchanged = false, found: known }) {
       const resource = resourceOf(object);
-      if (onlyExisting && cachedOf(cluster, resource, object) === undefined) return undefined;
-      const found = known ?? (await find(relay, referenceTo(object), signal));
-      if (found.kind === 'Taken') return undefined;
-      const live = found.kind === 'Ours' ? found.live : undefined;
+      const cached = cachedOf(cluster, resource, object);
+      if (onlyExisting && cached === undefined) return undefined;
+      const found = known ?? (cached && judge(relay, referenceTo(object), cached));
+      const made = found ?? (await make({ relay, object, signal }));
+      if (made.kind === 'Taken') return undefined;
+      const { live } = made;
       // It goes first; then it is made anew.
-      if (live?.metadata.deletionTimestamp !== undefined) return live;
-      const guard = onlyIfUnchanged && live !== undefined;
-      return (await apply.apply<KubeObject>({ resource, wanted: object, live, signal, onlyIfUnchanged: guard })).object;
+      if (made.kind === 'Made' || live.metadata.deletionTimestamp !== undefined) return live;
+      return (await apply.apply<KubeObject>({ resource, wanted: object, live, signal, onlyIfUnchanged })).object;
     },
     async handOver(object, live, signal) {
       if (live !== undefined)
@@ -121,6 +152,10 @@ export function createRelayWriter({ cluster, apply, handoverApply, clock }: Writ
     taken: relay => [...(takenNames.get(nameOf(relay))?.keys() ?? [])],
     forget: relayKey => void takenNames.delete(relayKey),
   };
+}
+
+function labelOf({ kind, name }: ObjectReference): string {
+  return `${kind} ${name}`;
 }
 
 function uidOf({ metadata: { uid } }: KubeObject): { readonly uid?: string } {

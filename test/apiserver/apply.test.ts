@@ -61,6 +61,32 @@ for (const { resource, wanted } of ownedObjects) {
   });
 }
 
+for (const { resource, wanted } of ownedObjects) {
+  test(`a ${resource.kind} is made where there is none, and left as it is where somebody has one by the name`, async () => {
+    const named = { ...wanted, metadata: { ...wanted.metadata, name: 'made-once' } };
+    const question = { resource, wanted: named, signal: never };
+    assert.equal((await newApplier().create(question)).result, 'Created');
+    const first = await world.get(resource, named.metadata);
+    assert.equal((await newApplier().apply({ ...question, live: first })).result, 'Unchanged', 'its fields are ours');
+    const other = { ...named, metadata: { ...named.metadata, labels: { app: 'other' } } };
+    const { result, object } = await newApplier().create({ ...question, wanted: other });
+    assert.equal(result, 'There');
+    assert.equal(object.metadata.uid, first.metadata.uid);
+    assert.deepEqual(await world.get(resource, named.metadata), first);
+  });
+}
+
+test('of many who make the same at once, one does', async () => {
+  const made = await Promise.all(
+    Array.from({ length: 20 }, (_, index) =>
+      newApplier().create({ resource: configMaps, wanted: wantedMap('raced', { by: `${index}` }), signal: never }),
+    ),
+  );
+  assert.equal(made.filter(({ result }) => result === 'Created').length, 1);
+  const winner = made.findIndex(({ result }) => result === 'Created');
+  assert.deepEqual((await liveMap('raced')).data, { by: `${winner}` });
+});
+
 test('a value that somebody changed or removed is put back; what somebody added stays', async () => {
   const wanted = wantedMap('edited', { kept: '1', changed: '1', removed: '1' });
   await apply(wanted, undefined);

@@ -208,6 +208,37 @@ describe('a Secret of somebody else under the name of a ring', () => {
       assert.equal(cluster.at(secrets, home), undefined, 'it is kept here now');
     });
 
+  it('that no watch has shown yet is neither written over nor signed with', async () => {
+    const relay = relayIn('mail', 'outbound');
+    const policy = policyAt(relay);
+    const { ownerReferences: _, ...metadata } = ringSecret(relay, policy, []).metadata;
+    const theirs = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { ...metadata, labels: {} },
+      data: { theirs: 'YQ==' },
+    };
+    cluster.put(secrets, theirs);
+    const before = cluster.at(secrets, ringSecretKey(relay, policy));
+    cluster.hasSecret = () => false;
+    assert.deepEqual((await step(relay, policy)).ring, []);
+    assert.deepEqual(cluster.at(secrets, ringSecretKey(relay, policy)), before);
+  });
+
+  it("that is the relay's own and that no watch has shown yet keeps its keys", async () => {
+    const relay = relayIn('mail', 'outbound');
+    const policy = policyAt(relay);
+    const real = await freshRing();
+    plant(relay, policy, real);
+    cluster.hasSecret = () => false;
+    cluster.managed = () => undefined;
+    assert.deepEqual(selectors(await step(relay, policy)), [real.selector]);
+    assert.deepEqual(
+      ringOf(cluster.at(secrets, ringSecretKey(relay, policy))).map(({ selector }) => selector),
+      [real.selector],
+    );
+  });
+
   it("that is the relay's own and has lost its labels is found again, with its keys", async () => {
     const relay = relayIn('mail', 'outbound');
     const policy = policyAt(relay);

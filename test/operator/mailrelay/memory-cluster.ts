@@ -100,6 +100,10 @@ export class MemoryCluster implements Cluster {
     return this.managedOf(persistentVolumeClaims, relayKey);
   }
 
+  hasSecret(key: string): boolean {
+    return this.at(secrets, key) !== undefined;
+  }
+
   keySecretsOf(key: string): readonly KubeObject[] {
     return this.#of('Secret').filter(object => policyKeyOf(object) === key);
   }
@@ -128,8 +132,9 @@ export class MemoryCluster implements Cluster {
     if (method === 'GET') return live;
     if (method === 'DELETE') return this.#objects.delete(path);
     const change = body as KubeObject & { readonly status?: unknown };
-    if (live !== undefined && change.metadata.uid !== undefined && change.metadata.uid !== live.metadata.uid)
-      throw new ApiError(`${method} ${whole}`, { code: 409, reason: 'Conflict' });
+    const { uid = live?.metadata.uid, resourceVersion = live?.metadata.resourceVersion } = change.metadata;
+    const isThisOne = uid === live?.metadata.uid && resourceVersion === live?.metadata.resourceVersion;
+    if (live !== undefined && !isThisOne) throw new ApiError(`${method} ${whole}`, { code: 409, reason: 'Conflict' });
     const next = path === whole ? applied(live, change, path) : { ...live, status: change.status };
     return this.#store(path, next as KubeObject);
   }
