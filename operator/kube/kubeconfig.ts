@@ -1,4 +1,5 @@
 import type { Connection, Credentials, TlsMaterial } from './connection.ts';
+import { plainConnection } from './plain-kubeconfig.ts';
 
 export interface KubeconfigChoice {
   /** A file; without one, what kubectl would take ($KUBECONFIG, ~/.kube/config). */
@@ -16,6 +17,8 @@ interface HttpsOptions extends TlsMaterial {
  * behind a proxy (`proxy-url`) is refused, since our own agent would go around it.
  */
 export async function kubeconfigConnection({ file, context }: KubeconfigChoice): Promise<Connection> {
+  const plain = file === undefined ? undefined : await plainConnection(file, context);
+  if (plain !== undefined) return plain;
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   if (file === undefined) config.loadFromDefault();

@@ -65,7 +65,7 @@ const adapters: Readonly<Record<string, RegExp>> = {
   'dns-packet': /^operator\/dns\/exchange\.ts$/,
   fastify: /^relay\/http\.ts$/,
   zod: /^(relay\/config\.ts$|crds\/)/,
-  yaml: /^(charts\/|crds\/|operator\/standalone)/,
+  yaml: /^(charts\/|crds\/|operator\/standalone|operator\/kube\/plain-kubeconfig\.ts$)/,
   '@kubernetes/client-node': /^operator\/kube\/kubeconfig\.ts$/,
   '@peculiar/x509': /^operator\/mailrelay\/certificate\.ts$/,
   'reflect-metadata': /^operator\/mailrelay\/certificate\.ts$/,

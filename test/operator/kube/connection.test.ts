@@ -85,6 +85,28 @@ test('a kubeconfig with client certificates or an exec plugin gives what they gi
   assert.equal(headers['Authorization'], 'Bearer from-the-plugin');
 });
 
+test('a kubeconfig may hold what it names, or name it from where it is; what a file holds is read again', async () => {
+  await using folder = await temporaryFolder();
+  const write = (name: string, text: string): Promise<void> => writeFile(join(folder.path, name), text);
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  await Promise.all([write('ca.crt', 'named'), write('token', 'first\n'), write('admin.key', 'key')]);
+  const cluster = { server: 'https://127.0.0.1:1', 'certificate-authority': 'ca.crt' };
+  const user = {
+    ...{ 'client-certificate-data': base64('held'), 'client-certificate': 'nothing' },
+    ...{ 'client-key': 'admin.key', token: 'given', tokenFile: 'token' },
+  };
+  const connection = await kubeconfigConnection({
+    file: await writeConfig(folder.path, cluster, user),
+    context: 'right',
+  });
+  const { headers, tls } = await connection.credentials();
+  assert.deepEqual(headers, { authorization: 'Bearer first' });
+  assert.deepEqual([tls.ca, tls.cert, tls.key].map(String), ['named', 'held', 'key']);
+  await Promise.all([write('token', 'second'), write('admin.key', 'other')]);
+  const later = await connection.credentials();
+  assert.deepEqual([later.headers['authorization'], String(later.tls.key)], ['Bearer second', 'other']);
+});
+
 test('a kubeconfig that we would follow wrongly is refused: a proxy, a context without a cluster', async () => {
   await using folder = await temporaryFolder();
   const cluster = { server: 'https://127.0.0.1:1', 'proxy-url': 'http://127.0.0.1:2' };
