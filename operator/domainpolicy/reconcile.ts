@@ -82,6 +82,9 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   const publishProblem = isPaused ? undefined : await publishRecords(policy, records, parts.deps, signal);
   // What is kept elsewhere goes only once it is kept here.
   if (keptAt !== undefined) await parts.rings.sweep(nameOf(policy), keptAt, signal);
+  const waitMs = policy.status?.dnsRecords === undefined ? parts.watch.firstLookMs(nameOf(policy)) : undefined;
+  // What a first look finds is there in a moment, and brings the policy back: one status in place of two.
+  if (waitMs !== undefined) return { requeueAfterMs: waitMs };
   const keys = [...ring.map(key => standingOf(key, policy)), ...given.map(key => givenKey(key, domains))].sort(
     (one, other) => (one.selector < other.selector ? -1 : 1),
   );

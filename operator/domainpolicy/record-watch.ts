@@ -34,6 +34,8 @@ export interface RecordWatch {
   seen(policyKey: string, record: DnsRecord): Seen | undefined;
   /** Each of them at least once. Before that nothing is told of any, so that one look at all of them is one news. */
   isLookedAt(policyKey: string): boolean;
+  /** How long it is worth to wait for the first look at all of them; undefined: it is over, or takes longer than that. */
+  firstLookMs(policyKey: string): number | undefined;
   /** Until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -49,6 +51,8 @@ export interface WatchOptions {
 
 /** An older look lets no key sign. Two looks at what is guarded. */
 export const freshLookMs = 150_000;
+/** Name servers that answer at all mostly do so within this. */
+const promptLookMs = 1000;
 const firstWaitMs = 30_000;
 const longestWaitMs = 300_000;
 const guardMs = 60_000;
@@ -68,12 +72,19 @@ interface Entry {
   seen: Seen | undefined;
 }
 
+interface Asked {
+  readonly version: string;
+  readonly keys: ReadonlySet<string>;
+  /** For the first of them. */
+  readonly sinceMs: number;
+}
+
 export function createRecordWatch(options: WatchOptions): RecordWatch {
   const { lookups, clock, random, log, metrics, touchPolicy } = options;
   const queue = createWorkQueue({ name: 'dns', clock, random, log, metrics });
   const turns = new LookTurns(key => queue.add(key));
   const entries = new Map<string, Entry>();
-  const byPolicy = new Map<string, { readonly version: string; readonly keys: ReadonlySet<string> }>();
+  const byPolicy = new Map<string, Asked>();
 
   function foundWaitMs({ isGuarded, newUntilMs }: Entry): number {
     if (!isGuarded) return settledMs;
@@ -157,7 +168,7 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
       const before = byPolicy.get(policyKey);
       const wanted = new Map(records.map(watched => [keyOf(policyKey, watched.record), watched]));
       for (const key of before?.keys ?? []) if (!wanted.has(key)) entries.delete(key);
-      byPolicy.set(policyKey, { version, keys: new Set(wanted.keys()) });
+      byPolicy.set(policyKey, { version, keys: new Set(wanted.keys()), sinceMs: before?.sinceMs ?? clock.now() });
       for (const [key, { record, isGuarded, newUntilMs = 0 }] of wanted)
         keep(
           key,
@@ -167,6 +178,10 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
     },
     forget,
     isLookedAt,
+    firstLookMs(policyKey) {
+      const leftMs = promptLookMs - (clock.now() - (byPolicy.get(policyKey)?.sinceMs ?? 0));
+      return leftMs <= 0 || leftMs > promptLookMs || isLookedAt(policyKey) ? undefined : leftMs;
+    },
     seen: (policyKey, record) => entries.get(keyOf(policyKey, record))?.seen,
     run: signal => queue.run(lookInTurn, { concurrency, signal }),
   };

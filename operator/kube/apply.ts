@@ -7,9 +7,8 @@
  * the resourceVersion that our own write led to counts as unchanged as well, for as long as the object has it; and the one that it was
  * written over, which a cache may show for a moment longer.
  *
- * What is made must not be there yet: the server sees to that, by a resourceVersion that no object ever has.
- *
- * A write that was sent is waited for also when its signal is aborted: cut off, it could still be carried out, after the next leader's.
+ * What is made must not be there yet: the server sees to that (versionOfNone). A write that was sent is waited for also when its signal
+ * is aborted: cut off, it could still be carried out, after the next leader's.
  */
 import type { KubeClient } from './client.ts';
 import { contentHash } from './content-hash.ts';
@@ -73,8 +72,8 @@ export interface Finalizing {
 export interface Applier {
   /** What is there under a name, for a first write: a cache of what is ours shows nothing of what others made. */
   peek(resource: Resource, name: ObjectName, signal: AbortSignal): Promise<KubeObject | undefined>;
-  /** Puts a finalizer on an object of somebody's. 409: it has become another. @throws ApiError */
-  addFinalizer(finalizing: Finalizing): Promise<void>;
+  /** Puts a finalizer on an object of somebody's; returns it as it is then. 409: it has become another. @throws ApiError */
+  addFinalizer(finalizing: Finalizing): Promise<KubeObject>;
   /** Whoever set it. 409: the object was changed since. Gone: done. @throws ApiError */
   removeFinalizer(finalizing: Finalizing): Promise<void>;
   apply<T extends KubeObject>(write: Write<T>): Promise<Written<T>>;
@@ -181,10 +180,11 @@ export function createApplier({ client, metrics, fieldManager, assertMayWrite }:
       const metadata = { name, ...(namespace !== undefined && { namespace }), uid, finalizers: [finalizer] };
       const { apiVersion, kind } = resource;
       const body = { apiVersion, kind, metadata } as KubeObject;
-      await counted(kind, async () => {
-        await patch({ resource, wanted: body, live, signal }, body);
-        return { result: 'Updated' };
-      });
+      const { object } = await counted(kind, async () => ({
+        result: 'Updated',
+        object: await patch({ resource, wanted: body, live, signal }, body),
+      }));
+      return object;
     },
     async removeFinalizer({ resource, live, finalizer, signal }) {
       const { resourceVersion, finalizers = [] } = live.metadata;

@@ -30,6 +30,7 @@ import { type PassOutcome, statusOf } from './pass-status.ts';
 import type { PodReports } from './pods.ts';
 import { dueInMs } from './requeue.ts';
 import { firstStatus } from './status.ts';
+import { StatusHold } from './status-hold.ts';
 import { notSupported } from './supported.ts';
 import { removeVolumes } from './volumes.ts';
 import { appliedRevisionOf, podsToAsk } from './workload-status.ts';
@@ -41,19 +42,22 @@ export interface ReconcileParts {
   readonly material: RelayMaterial;
   readonly reports: PodReports;
   readonly policyStatesOf: PolicyStatesOf;
+  readonly hold: StatusHold;
 }
 
 /** The cache is behind our own write, or somebody wrote at the same time. */
 const afterConflictMs = 200;
 
-export function createReconcile(parts: ReconcileParts): Reconcile {
-  const { deps, writer, reports } = parts;
+export function createReconcile(given: Omit<ReconcileParts, 'hold'>): Reconcile {
+  const parts = { ...given, hold: new StatusHold() };
+  const { deps, writer, reports, hold } = parts;
   const { cluster, states } = deps;
 
   function forget(key: string): void {
     states.delete(key);
     reports.forget(key);
     writer.forget(key);
+    hold.forget(key);
   }
 
   return async (key, signal) => {
@@ -81,16 +85,15 @@ interface PassEnd {
 
 const nothingLeft: PassEnd = { requeue: undefined };
 
-async function pass(parts: ReconcileParts, relay: MailRelay, signal: AbortSignal): Promise<PassEnd> {
+async function pass(parts: ReconcileParts, seen: MailRelay, signal: AbortSignal): Promise<PassEnd> {
   const { deps, reports } = parts;
-  const isDeleted = relay.metadata.deletionTimestamp !== undefined;
-  const hasFinalizer = relay.metadata.finalizers?.includes(drainFinalizer) ?? false;
+  const isDeleted = seen.metadata.deletionTimestamp !== undefined;
+  const hasFinalizer = seen.metadata.finalizers?.includes(drainFinalizer) ?? false;
   // What is left of it is others' to finish.
   if (isDeleted && !hasFinalizer) return nothingLeft;
   // One that goes is drained, whatever it asks for.
-  const isHeld = relay.spec.reconciliation === 'Paused' || (!isDeleted && notSupported(relay) !== undefined);
-  if (!hasFinalizer && !isHeld)
-    await deps.apply.addFinalizer({ resource: mailRelays, live: relay, finalizer: drainFinalizer, signal });
+  const isHeld = seen.spec.reconciliation === 'Paused' || (!isDeleted && notSupported(seen) !== undefined);
+  const relay = hasFinalizer || isHeld ? seen : await withFinalizer(deps, seen, signal);
   reports.see(nameOf(relay), seenPods(deps.cluster, relay));
   const nowMs = deps.clock.now();
   const turn = { relay, nowMs, signal };
@@ -102,6 +105,23 @@ async function pass(parts: ReconcileParts, relay: MailRelay, signal: AbortSignal
     return nothingLeft;
   }
   return await carryOut(parts, { relay, kept, observed, isHeld, nowMs }, signal);
+}
+
+/** Of this version is what the cache shows next: what is written over it is not to be written again then. */
+async function withFinalizer({ apply }: ControllerDeps, relay: MailRelay, signal: AbortSignal): Promise<MailRelay> {
+  const { metadata } = await apply.addFinalizer({
+    ...{ resource: mailRelays, live: relay, signal },
+    finalizer: drainFinalizer,
+  });
+  const { resourceVersion, finalizers } = metadata;
+  return {
+    ...relay,
+    metadata: {
+      ...relay.metadata,
+      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(finalizers !== undefined && { finalizers: [...finalizers] }),
+    },
+  };
 }
 
 interface Pass {
@@ -143,6 +163,8 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   };
   const status = statusOf(outcome);
   tellNews(deps.events, relay, status.conditions);
+  const heldMs = refusal === undefined ? parts.hold.leftMs(relay, status, nowMs) : undefined;
+  if (heldMs !== undefined) return { requeue: { requeueAfterMs: heldMs } };
   await writeStatus(deps, relay, status, signal);
   const requeueAfterMs = dueInMs({ relay, status, isDraining: isDraining(relay, scale), taken: outcome.taken, nowMs });
   return { requeue: { requeueAfterMs }, refusal };

@@ -87,6 +87,31 @@ test('its policy is looked at when what is seen changes, and not when it stays',
   assert.equal(watch.seen('shop/a', key)?.definite?.isThere, false);
 });
 
+test('the first look at all records is worth a wait of a second, and no longer', async t => {
+  const { watch, clock, stuck } = setUp(t);
+  const slow = { ...key, name: 'slow.a.example' };
+  stuck.add(slow.name);
+  assert.equal(watch.firstLookMs('shop/a'), undefined, 'nobody looks');
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  assert.equal(watch.firstLookMs('shop/a'), 1000);
+  await clock.advance(0);
+  assert.equal(watch.firstLookMs('shop/a'), undefined, 'it is over');
+  watch.want(
+    'shop/b',
+    [key, slow].map(record => ({ record, isGuarded: true })),
+    '1',
+  );
+  await clock.advance(400);
+  assert.equal(watch.firstLookMs('shop/b'), 600);
+  watch.want(
+    'shop/b',
+    [key, slow].map(record => ({ record, isGuarded: true })),
+    '2',
+  );
+  await clock.advance(600);
+  assert.equal(watch.firstLookMs('shop/b'), undefined);
+});
+
 test('silence changes nothing of what was definite, and an answer that comes late enough to matter is told', async t => {
   const world = setUp(t);
   const { watch, clock, touched } = world;

@@ -24,6 +24,8 @@ const place = (apiVersion: string, kind: string) => resourceOf({ apiVersion, kin
 const configMaps = place('v1', 'ConfigMap');
 const secretKind = place('v1', 'Secret');
 const dayMs = 86_400_000;
+/** For so long a status waits that only says that something is under way. */
+const heldMs = 400;
 const sharedQueue = {
   queue: { type: 'Redis', redis: { type: 'Single', addresses: ['redis:6379'], durability: 'Fsync' } },
 };
@@ -104,6 +106,8 @@ function revision(): string {
   const config = cluster.at(configMaps, 'mail/outbound-relay-config');
   return config?.metadata.annotations?.[revisionAnnotation] ?? '';
 }
+
+const statuses = (): string[] => cluster.writes.map(({ path }) => path).filter(path => path.endsWith('/status'));
 
 const runs = (one: string): PodReport => ({ revision: one, queuedRecipients: 0, openSessions: 0 });
 
@@ -209,6 +213,7 @@ describe('a pass over a relay', () => {
     await clock.advance(59 * dayMs);
     await pass();
     assert.deepEqual(events, []);
+    await clock.advance(heldMs);
     const due = (await pass()) ?? 0;
     assert.ok(due <= 6 * 3_600_000 && due >= 1000, String(due));
     await clock.advance(dayMs);
@@ -217,6 +222,43 @@ describe('a pass over a relay', () => {
       events.map(({ reason }) => reason),
       ['CertificateDue'],
     );
+  });
+
+  it('says in one status that a new configuration is wanted and runs, where the pods are quick', async () => {
+    putRelay();
+    putPod(0, '10.0.0.1');
+    const { pass } = start();
+    answers.set('10.0.0.1', runs(''));
+    await pass();
+    answers.set('10.0.0.1', runs(revision()));
+    await clock.advance(100);
+    await pass();
+    assert.equal(reasonOf('Programmed'), 'ConfigurationApplied');
+    putPolicy('shop');
+    cluster.asked.length = 0;
+    assert.equal(await pass(), heldMs);
+    assert.deepEqual(statuses(), [], 'what is under way is told a moment later');
+    answers.set('10.0.0.1', runs(revision()));
+    await clock.advance(100);
+    await pass();
+    assert.equal(statuses().length, 1);
+    assert.equal(reasonOf('Programmed'), 'ConfigurationApplied');
+    assert.equal(relay().status?.appliedRevision, revision());
+  });
+
+  it('says that a configuration is awaited when the pods take their time', async () => {
+    putRelay();
+    putPod(0, '10.0.0.1');
+    const { pass } = start();
+    await pass();
+    answers.set('10.0.0.1', runs(revision()));
+    await clock.advance(100);
+    await pass();
+    putPolicy('shop');
+    await pass();
+    await clock.advance(heldMs);
+    await pass();
+    assert.equal(reasonOf('Programmed'), 'ConfigurationPending');
   });
 
   it('leaves a paused relay as it is, from the start', async () => {
@@ -321,7 +363,7 @@ describe('what a pass meets', () => {
     cluster.remove(configMaps, 'mail/outbound-ca');
     const dueMs = (await started.pass()) ?? 0;
     assert.ok(dueMs <= 60_000, String(dueMs));
-    await clock.advance(dueMs);
+    await clock.advance(60_000);
     await started.pass();
     assert.equal(reasonOf('Accepted'), 'Accepted');
     assert.equal(
