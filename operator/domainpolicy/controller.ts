@@ -10,6 +10,9 @@ import { createRingKeeper } from './keep-ring.ts';
 import { reconcilePolicy } from './reconcile.ts';
 import { createRecordWatch } from './record-watch.ts';
 
+/** As when thousands are new at once: their keys take all there is for minutes. */
+const manyWaiting = 200;
+
 export function createDomainPolicyController(deps: ControllerDeps): Controller {
   const { cluster, clock, random, log, metrics, options, touchPolicy } = deps;
   const queue = createWorkQueue({ name: 'domainpolicy', clock, random, log, metrics });
@@ -17,7 +20,8 @@ export function createDomainPolicyController(deps: ControllerDeps): Controller {
     ...{ nameservers: options.nameservers, targets: options.dnsTargets },
     now: () => clock.now(),
   });
-  const watch = createRecordWatch({ lookups, clock, random, log, metrics, touchPolicy });
+  const isBusy = (): boolean => queue.depth >= manyWaiting;
+  const watch = createRecordWatch({ lookups, clock, random, log, metrics, touchPolicy, isBusy });
   const admissions = createAdmissions(cluster);
   const parts = { deps, admissions, watch, rings: createRingKeeper(deps) };
   return {

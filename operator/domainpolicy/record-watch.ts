@@ -47,6 +47,8 @@ export interface WatchOptions {
   readonly log: Log;
   readonly metrics: MetricSink;
   readonly touchPolicy: (key: string) => void;
+  /** Policies wait for their first pass: what nobody signs by yet is looked at again less often. */
+  readonly isBusy?: () => boolean;
 }
 
 /** An older look lets no key sign. Two looks at what is guarded. */
@@ -55,6 +57,7 @@ export const freshLookMs = 150_000;
 const promptLookMs = 1000;
 const firstWaitMs = 30_000;
 const longestWaitMs = 300_000;
+const busyFactor = 4;
 const guardMs = 60_000;
 const newGuardMs = 15_000;
 const settledMs = 3_600_000;
@@ -69,6 +72,7 @@ interface Entry {
   newUntilMs: number;
   /** In a row that did not find it. */
   misses: number;
+  wasThere: boolean;
   seen: Seen | undefined;
 }
 
@@ -80,7 +84,7 @@ interface Asked {
 }
 
 export function createRecordWatch(options: WatchOptions): RecordWatch {
-  const { lookups, clock, random, log, metrics, touchPolicy } = options;
+  const { lookups, clock, random, log, metrics, touchPolicy, isBusy = () => false } = options;
   const queue = createWorkQueue({ name: 'dns', clock, random, log, metrics });
   const turns = new LookTurns(key => queue.add(key));
   const entries = new Map<string, Entry>();
@@ -92,12 +96,13 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
   }
 
   function waitMs(entry: Entry): number {
-    const { seen, misses, isGuarded } = entry;
+    const { seen, misses, isGuarded, wasThere } = entry;
     const isFound = seen?.record.state === 'Published';
     const found = foundWaitMs(entry);
     // Servers that are silent now may have lost it when they are back, and somebody signs by it all the time.
     const longest = isGuarded && seen?.definite?.isThere === true ? guardMs : longestWaitMs;
-    const base = isFound ? found : Math.min(longest, firstWaitMs * 2 ** Math.max(0, misses - 1));
+    const missedMs = firstWaitMs * 2 ** Math.max(0, misses - 1);
+    const base = isFound ? found : Math.min(longest, !wasThere && isBusy() ? missedMs * busyFactor : missedMs);
     return base * (1 + jitter * (2 * random() - 1));
   }
 
@@ -123,6 +128,7 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
     const before = entry.seen;
     const definite = record.state === 'Unknown' ? before?.definite : { isThere, timeMs: clock.now() };
     entry.seen = { record, definite };
+    entry.wasThere ||= isThere;
     entry.misses = isThere ? 0 : entry.misses + 1;
     if (isNews(entry, before)) touchPolicy(entry.policyKey);
     return { requeueAfterMs: waitMs(entry) };
@@ -172,7 +178,7 @@ export function createRecordWatch(options: WatchOptions): RecordWatch {
       for (const [key, { record, isGuarded, newUntilMs = 0 }] of wanted)
         keep(
           key,
-          { policyKey, record, isGuarded, newUntilMs, misses: 0, seen: undefined },
+          { policyKey, record, isGuarded, newUntilMs, misses: 0, wasThere: false, seen: undefined },
           before?.version !== version,
         );
     },

@@ -18,6 +18,7 @@ interface SetUp {
   readonly looks: number[];
   readonly touched: string[];
   said: Said;
+  isBusy: boolean;
   /** Names whose look does not end. */
   readonly stuck: Set<string>;
 }
@@ -25,7 +26,13 @@ interface SetUp {
 function setUp(t: TestContext): SetUp {
   const clock = new FakeClock();
   const startMs = clock.now();
-  const world = { said: there, looks: [] as number[], touched: [] as string[], stuck: new Set<string>() };
+  const world = {
+    said: there,
+    looks: [] as number[],
+    touched: [] as string[],
+    stuck: new Set<string>(),
+    isBusy: false,
+  };
   const lookups = {
     authoritative: async (name: string, signal: AbortSignal) => {
       if (world.stuck.has(name)) await clock.sleep(Number.MAX_SAFE_INTEGER, signal);
@@ -37,6 +44,7 @@ function setUp(t: TestContext): SetUp {
   const watch = createRecordWatch({
     ...{ lookups, clock, random: () => 0.5, log: quiet, metrics: new KeptMetrics() },
     touchPolicy: policy => void world.touched.push(policy),
+    isBusy: () => world.isBusy,
   });
   const stopping = new AbortController();
   const running = watch.run(stopping.signal);
@@ -73,6 +81,23 @@ test('one that is missing is looked for soon, then less and less often, and soon
   watch.want('shop/a', [{ record: key, isGuarded: true }], '2');
   await clock.advance(40_000);
   assert.deepEqual(looks.slice(7), [1200, 1230]);
+});
+
+test('while many policies are new, one that is missing is looked for less often; one that was there, as ever', async t => {
+  const world = setUp(t);
+  const { watch, clock, looks } = world;
+  world.isBusy = true;
+  world.said = gone;
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '1');
+  await clock.advance(20 * minuteMs);
+  assert.deepEqual(looks, [0, 120, 360, 660, 960]);
+  world.said = there;
+  watch.want('shop/a', [{ record: key, isGuarded: true }], '2');
+  await clock.advance(0);
+  world.said = gone;
+  looks.length = 0;
+  await clock.advance(4 * minuteMs);
+  assert.deepEqual(looks, [1260, 1290, 1350]);
 });
 
 test('its policy is looked at when what is seen changes, and not when it stays', async t => {
