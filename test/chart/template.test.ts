@@ -93,7 +93,7 @@ const podsOf = (objects: readonly KubeObject[]): PodSpec[] =>
 
 function assertOperatorTakesItsFlags(objects: readonly KubeObject[]): void {
   const [container] = podsOf([only(objects, 'Deployment')])[0]?.containers ?? [];
-  assert.deepEqual(container?.command, ['node', '/app/operator/main.ts']);
+  assert.deepEqual(container?.command, ['node', '--max-semi-space-size=4', '/app/operator/main.ts']);
   assert.equal(parseOptions(container?.args ?? [], undefined).namespace, releaseNamespace);
 }
 

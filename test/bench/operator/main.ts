@@ -31,8 +31,8 @@ const { values } = parseArgs({
     'operator-flags': { type: 'string', default: '' },
     /** A folder: each operator writes a CPU profile there when it ends. */
     profile: { type: 'string' },
-    /** More for Node, separated by spaces. */
-    'node-flags': { type: 'string', default: '' },
+    /** For Node, separated by spaces; the chart's, unless said otherwise. */
+    'node-flags': { type: 'string', default: '--max-semi-space-size=4' },
     /** In seconds, for the convergence. */
     limit: { type: 'string', default: '1800' },
   },
