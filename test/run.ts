@@ -25,8 +25,8 @@ const onlyNamed = 'test/redis/';
  */
 const onlyWhenNamed = 'test/apiserver/operator-dies.test.ts';
 
-/** These run by test/cluster/run.ts, in the cluster that it boots. */
-const inCluster = 'test/cluster/journeys/';
+/** These run by test/cluster/run.ts, most of them in the cluster that it boots. */
+const inCluster = 'test/cluster/';
 
 const patterns = process.argv.slice(2);
 const say = (line: string): void => console.log(line);

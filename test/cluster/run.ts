@@ -50,21 +50,32 @@ if (mode === '--exec') {
 }
 
 async function runJourneys(patterns: readonly string[]): Promise<number> {
-  const files = await journeyFiles(patterns);
-  const place = await findPlace();
+  const files = await testFiles(patterns);
   const results: FileResult[] = [];
-  for (const file of files) {
-    const result = await runTestFile({ root, file, limitMs: fileLimitMs, ...place });
+  // Those about the cluster itself boot their own.
+  const [inside, beside] = [files.filter(isJourney), files.filter(file => !isJourney(file))];
+  if (beside.length > 0) await setUp();
+  for (const file of beside) await run(file, {});
+  const place = inside.length === 0 ? {} : await findPlace();
+  for (const file of inside) await run(file, place);
+
+  async function run(file: string, where: Partial<Place>): Promise<void> {
+    const result = await runTestFile({ root, file, limitMs: fileLimitMs, ...where });
     results.push(result);
     say(summary(result, `${results.length}/${files.length}`, underCi));
   }
+
   await booted?.[Symbol.asyncDispose]();
   return report(results, { say, underCi, startedMs, patterns });
 }
 
-async function journeyFiles(patterns: readonly string[]): Promise<string[]> {
+function isJourney(file: string): boolean {
+  return file.startsWith('test/cluster/journeys/');
+}
+
+async function testFiles(patterns: readonly string[]): Promise<string[]> {
   const found: string[] = [];
-  for await (const file of glob('test/cluster/journeys/**/*.test.ts', { cwd: root })) found.push(file);
+  for await (const file of glob('test/cluster/**/*.test.ts', { cwd: root })) found.push(file);
   const files = found.map(file => relative(root, join(root, file))).sort();
   return patterns.length === 0 ? files : files.filter(file => patterns.some(pattern => file.includes(pattern)));
 }
@@ -116,16 +127,22 @@ async function diagnosticsFolder(): Promise<Readonly<Record<string, string>>> {
 }
 
 async function boot(): Promise<BootedCluster> {
+  const archives = await setUp();
+  const product = await buildProductImage(say);
+  for (const run of await removeDeadRuns()) say(`set-up: removed what ${run} had left`);
+  const all = [...archives, product.archive];
+  return await bootCluster({ tree: root, archives: all, image: product.name, say });
+}
+
+/** Resolves to the images that every node needs, as archives. */
+async function setUp(): Promise<readonly string[]> {
   if (process.getuid?.() !== 0)
     throw new Error('a cluster can be booted here by root only; else POSTROAD_TEST_KUBECONFIG');
   const isBuilt = await hasImagePrograms();
   const missing = await setUpPackages(say, { packages: clusterRequirements, isBuilt });
   if (missing.length > 0) throw new Error(`a cluster cannot be booted without ${missing.join(', ')}`);
   await setUpNodePrograms(say);
-  const archives = await setUpSystemImages(say);
-  const product = await buildProductImage(say);
-  for (const run of await removeDeadRuns()) say(`set-up: removed what ${run} had left`);
-  return await bootCluster({ tree: root, archives: [...archives, product.archive], image: product.name, say });
+  return await setUpSystemImages(say);
 }
 
 async function stop(signal: NodeJS.Signals): Promise<void> {

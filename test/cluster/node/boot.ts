@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import { killProcess } from './cgroups.ts';
 import type { RunPaths } from './layout.ts';
 import { namespaces } from './machine.ts';
 import { makeRunFolder, type RunState, removeRun } from './run-folder.ts';
@@ -35,7 +36,7 @@ export async function bootCluster({ tree, archives, image, say }: Boot): Promise
   const main = new URL('main.ts', import.meta.url).pathname;
   const command = ['--pdeathsig', 'KILL', 'unshare', ...isolate, ...shell, main, paths.root];
   const child = spawn('setpriv', [...command, (await namespaces()).join(','), ...archives], {
-    cwd: tree,
+    cwd: new URL('../../..', import.meta.url).pathname,
     // Out of the terminal's group: Ctrl-C is for the run to handle.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -47,15 +48,24 @@ export async function bootCluster({ tree, archives, image, say }: Boot): Promise
   });
   const ended = once(child, 'close').then(([code, signal]) => `the cluster ended with ${signal ?? code}\n${errors}`);
   let removed: Promise<void> | undefined;
+  async function end(): Promise<void> {
+    // Of its namespace the first process is the last to be gone: whoever waits for it has waited for all.
+    const first = await firstChild(child.pid);
+    if (first === undefined) child.kill('SIGKILL');
+    else killProcess(first);
+    await ended;
+    await removeRun(paths);
+  }
   const dispose = async (): Promise<void> => {
-    child.kill('SIGKILL');
     // Ctrl-C and the end of a run may come together.
-    removed ??= ended.then(() => removeRun(paths));
+    removed ??= end();
     await removed;
   };
   try {
     const kubeconfig = await whenReady(child.stdout, ended, say);
-    const state: RunState = { initPid: await firstChild(child.pid), kubeconfig, tree, image };
+    const initPid = await firstChild(child.pid);
+    if (initPid === undefined) throw new Error('the cluster ended as it was ready');
+    const state: RunState = { initPid, kubeconfig, tree, image };
     await writeFile(paths.state, JSON.stringify(state));
     return { paths, state, ended, kill: () => void child.kill('SIGKILL'), [Symbol.asyncDispose]: dispose };
   } catch (error) {
@@ -85,9 +95,15 @@ async function whenReady(
   ]);
 }
 
-async function firstChild(pid: number | undefined): Promise<number> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return Number(text.split(' ')[0]);
+async function firstChild(pid: number | undefined): Promise<number | undefined> {
+  try {
+    const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return text === '' ? undefined : Number(text.split(' ')[0]);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH'))
+      return undefined;
+    throw error;
+  }
 }
 
 /** The command to put before another that shall run in the cluster's namespaces, in the folder that it is started in. */

@@ -33,7 +33,7 @@ export async function killAllIn(id: string): Promise<void> {
     `no process in the cgroup ${id}`,
     async () => {
       const ids = await processesIn(id);
-      for (const each of ids) kill(each);
+      for (const each of ids) killProcess(each);
       return ids.length === 0;
     },
     { limitMs: 20_000, everyMs: 50 },
@@ -87,7 +87,8 @@ async function namesIn(folder: string): Promise<readonly string[] | undefined> {
   }
 }
 
-function kill(id: number): void {
+/** At once; nothing happens when it has ended. */
+export function killProcess(id: number): void {
   try {
     process.kill(id, 'SIGKILL');
   } catch (error) {

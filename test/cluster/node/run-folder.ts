@@ -44,11 +44,15 @@ export async function removeRun(paths: RunPaths): Promise<void> {
   await rm(paths.root, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
 }
 
+/** Of all runs whose folders are there. */
+export async function runNames(): Promise<readonly string[]> {
+  await mkdir(runsFolder(), { recursive: true });
+  return (await readdir(runsFolder())).filter(name => name.startsWith(prefix));
+}
+
 /** Removes what runs left that were killed. Returns their names. */
 export async function removeDeadRuns(): Promise<readonly string[]> {
-  await mkdir(runsFolder(), { recursive: true });
-  const folders = (await readdir(runsFolder())).filter(name => name.startsWith(prefix));
-  const names = new Set([...folders, ...(await cgroupsNamed(prefix))]);
+  const names = new Set([...(await runNames()), ...(await cgroupsNamed(prefix))]);
   const removed: string[] = [];
   for (const name of names) {
     const paths = runPaths(join(runsFolder(), name));
@@ -63,8 +67,7 @@ export async function removeDeadRuns(): Promise<readonly string[]> {
 export async function findRun(
   tree: string,
 ): Promise<{ readonly paths: RunPaths; readonly state: RunState } | undefined> {
-  await mkdir(runsFolder(), { recursive: true });
-  for (const name of await readdir(runsFolder())) {
+  for (const name of await runNames()) {
     const paths = runPaths(join(runsFolder(), name));
     if (!(await isOwned(paths))) continue;
     const state = await readJson<RunState>(paths.state);
