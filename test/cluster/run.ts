@@ -14,6 +14,7 @@ import { type FileResult, runTestFile, stopRunningFiles } from '../setup/file-ru
 import { cacheRoot } from '../setup/go-programs.ts';
 import { clusterRequirements, setUpPackages } from '../setup/packages.ts';
 import { report, summary } from '../setup/report.ts';
+import { buildPeerImages } from './image/peers.ts';
 import { buildProductImage } from './image/product.ts';
 import { type BootedCluster, bootCluster, joinCommand } from './node/boot.ts';
 import { findRun, type RunState, removeDeadRuns } from './node/run-folder.ts';
@@ -129,6 +130,8 @@ async function diagnosticsFolder(): Promise<Readonly<Record<string, string>>> {
 async function boot(): Promise<BootedCluster> {
   const archives = await setUp();
   const product = await buildProductImage(say);
+  // Journeys that need them load them.
+  await buildPeerImages(say);
   for (const run of await removeDeadRuns()) say(`set-up: removed what ${run} had left`);
   const all = [...archives, product.archive];
   return await bootCluster({ tree: root, archives: all, image: product.name, say });

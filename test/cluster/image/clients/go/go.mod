@@ -1,0 +1,3 @@
+module example.com/postroad-client
+
+go 1.22
