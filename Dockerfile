@@ -1,4 +1,4 @@
-# One image for operator and relays. docs/decisions/0010-the-image.md says why it is made like this.
+# One image for operator and relays. docs/decisions/0011-the-image.md says why it is made like this.
 FROM node:26-slim AS build
 WORKDIR /postroad
 COPY image/system.ts image/
@@ -7,9 +7,10 @@ RUN node image/system.ts /out/system
 COPY package.json package-lock.json ./
 COPY image/sbom.ts image/
 # Whoever needs a registry or an authority of their own gives their npmrc as a secret: it is in no layer.
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --omit=dev --ignore-scripts \
- && npm sbom --omit=dev --package-lock-only --sbom-format=cyclonedx > npm.json \
- && mkdir -p /out/packages/app && cp package.json /out/packages/app/ \
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --omit=dev --ignore-scripts
+# npm lists what is installed only where nothing is missing, so the copy of package.json that it reads wants nothing for development.
+RUN mkdir -p /out/packages/app && cp package.json /out/packages/app/ \
+ && npm pkg delete devDependencies && npm sbom --sbom-format=cyclonedx > npm.json \
  && node image/sbom.ts npm.json /out/system > /out/packages/app/sbom.cdx.json \
  && find node_modules -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' \) -delete \
  && rm -rf node_modules/.package-lock.json node_modules/.bin && mv node_modules /out/packages/app/

@@ -5,10 +5,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+interface Component {
+  readonly externalReferences?: readonly { readonly type: string }[];
+}
+
 interface Bom {
   readonly serialNumber?: string;
   readonly metadata: Readonly<Record<string, unknown>>;
-  readonly components: readonly Readonly<Record<string, unknown>>[];
+  readonly components: readonly Component[];
 }
 
 const [npmFile, systemFolder] = process.argv.slice(2);
@@ -16,6 +20,12 @@ if (npmFile === undefined || systemFolder === undefined) throw new Error('usage:
 
 const { serialNumber: _, ...bom } = JSON.parse(readFileSync(npmFile, 'utf8')) as Bom;
 const { timestamp: __, ...metadata } = bom.metadata;
+
+/** Not where they were fetched from: a mirror of whoever built it is nobody else's affair. */
+const packages = bom.components.map(component => ({
+  ...component,
+  externalReferences: component.externalReferences?.filter(({ type }) => type !== 'distribution'),
+}));
 
 const node = {
   'bom-ref': `node@${process.versions.node}`,
@@ -36,6 +46,4 @@ const debian = readdirSync(statusFolder)
     return { 'bom-ref': `${name}@${version}`, type: 'library', name, version, purl };
   });
 
-process.stdout.write(
-  `${JSON.stringify({ ...bom, metadata, components: [...bom.components, node, ...debian] }, null, 1)}\n`,
-);
+process.stdout.write(`${JSON.stringify({ ...bom, metadata, components: [...packages, node, ...debian] }, null, 1)}\n`);

@@ -14,8 +14,10 @@ export interface ImageArchive {
 
 const root = new URL('../../..', import.meta.url).pathname;
 /** Of how images are built here; raise it when that changes. */
-const recipe = 1;
-const keptMs = 7 * 24 * 3_600_000;
+const recipe = 2;
+/** Of each kind these many stay, those used last, and all that were used within the hour. */
+const kept = 3;
+const keptMs = 3_600_000;
 
 /** Of the content of files, by patterns from the root of the repository. */
 export async function contentKey(patterns: readonly string[]): Promise<string> {
@@ -37,18 +39,31 @@ export async function hasArchive({ archive }: ImageArchive): Promise<boolean> {
   return true;
 }
 
-export async function saveArchive({ buildah }: Builder, image: string, wanted: ImageArchive): Promise<void> {
+/** Layers of builds long gone are among them; past this, the next build begins with none. */
+const mostLayersMegabytes = 8000;
+
+export async function saveArchive({ buildah, run, say }: Builder, image: string, wanted: ImageArchive): Promise<void> {
   await mkdir(imagesFolder(), { recursive: true });
   const beside = `${wanted.archive}.${process.pid}.half`;
   await buildah('push', '--quiet', image, `docker-archive:${beside}:${wanted.name}`);
   await rename(beside, wanted.archive);
   await removeOld();
+  const megabytes = Number.parseInt(await run('du', '-sm', join(imagesFolder(), 'storage')), 10);
+  if (megabytes < mostLayersMegabytes) return;
+  say(`set-up: layers of images take ${megabytes} MB: removed`);
+  await buildah('rmi', '--all', '--force');
 }
 
 async function removeOld(): Promise<void> {
-  for (const file of await readdir(imagesFolder())) {
-    const path = join(imagesFolder(), file);
-    if (!/\.(?:tar|half)$/.test(file)) continue;
-    if (Date.now() - (await stat(path)).mtimeMs > keptMs) await rm(path, { force: true });
+  const files = (await readdir(imagesFolder())).filter(file => /\.(?:tar|half)$/.test(file));
+  const found = await Promise.all(
+    files.map(async file => {
+      const path = join(imagesFolder(), file);
+      return { path, kind: file.split('-')[0], usedMs: (await stat(path)).mtimeMs };
+    }),
+  );
+  for (const ofKind of Map.groupBy(found, ({ kind }) => kind).values()) {
+    const byUse = ofKind.toSorted((one, other) => other.usedMs - one.usedMs);
+    for (const { path, usedMs } of byUse.slice(kept)) if (Date.now() - usedMs > keptMs) await rm(path, { force: true });
   }
 }

@@ -69,7 +69,7 @@ function makeBuilder(scratch: string, say: (line: string) => void): Builder {
     },
     async build({ name, folder, args = [] }) {
       const startedMs = performance.now();
-      const layers = ['--layers', '--pull-never', '--timestamp', fileTime, '--format', 'docker'];
+      const layers = ['--layers', '--pull-never', '--timestamp', fileTime, '--format', 'oci'];
       await runSaying(say, [...storage, 'bud', ...layers, ...args, '--tag', name, folder], env);
       say(`set-up: ${name} is built, ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
     },

@@ -10,12 +10,24 @@ const ofDebian = 'http://deb.debian.org/debian';
 /** What `node:26-slim` has beside the minimum, and what Node itself loads. */
 const packages = ['ca-certificates', 'libatomic1', 'libstdc++6'];
 
+/** What no pod here needs of it; the licences in usr/share/doc stay. */
+const leave = [
+  'var/cache/apt/archives/*.deb',
+  'var/lib/apt/lists/*',
+  'var/log/*',
+  'proc/*',
+  'sys/*',
+  'dev/*',
+  'usr/share/locale/*',
+  'usr/share/man/*',
+];
+
 /** The name of the image. */
 export async function debianImage({ run, hasImage, build, scratch, say }: Builder): Promise<string> {
   const dockerfile =
     'FROM scratch\nADD root.tar /\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n';
   const key = createHash('sha256')
-    .update(JSON.stringify([suite, packages, dockerfile]))
+    .update(JSON.stringify([suite, packages, leave, dockerfile]))
     .digest('hex')
     .slice(0, 12);
   const name = `localhost/postroad-debian:${key}`;
@@ -26,7 +38,6 @@ export async function debianImage({ run, hasImage, build, scratch, say }: Builde
   await run('debootstrap', '--variant=minbase', `--include=${packages.join(',')}`, suite, root, mirror);
   await writeFile(join(root, 'etc/apt/sources.list'), sourcesOf(mirror));
   const folder = join(scratch, 'debian-context');
-  const leave = ['var/cache/apt/archives/*.deb', 'var/lib/apt/lists/*', 'proc/*', 'sys/*', 'dev/*', 'var/log/*'];
   await run('mkdir', folder);
   await run('tar', '-C', root, ...leave.map(path => `--exclude=./${path}`), '-cf', join(folder, 'root.tar'), '.');
   await writeFile(join(folder, 'Dockerfile'), dockerfile);
