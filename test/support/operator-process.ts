@@ -43,7 +43,10 @@ export async function startOperatorProcess(options: OperatorProcessOptions): Pro
       // No test asks the Internet; nobody listens there.
       ...['--image', 'postroad:test', '--nameservers', '127.83.0.53:53', ...flags],
     ],
-    { env: { POD_NAME: name, POD_NAMESPACE: 'mail', MALLOC_ARENA_MAX: '2' }, onLine: line => log.push(JSON.parse(line)) },
+    {
+      env: { POD_NAME: name, POD_NAMESPACE: 'mail', MALLOC_ARENA_MAX: '2' },
+      onLine: line => log.push(JSON.parse(line)),
+    },
   );
   let end: Exit | undefined;
   owned.exited.then(
