@@ -14,6 +14,9 @@ export const handoverFieldManager = 'postroad-handover';
 /** On a pod: the configuration that its files should hold. Changing it makes kubelet look at once instead of within its sync period. */
 export const revisionAnnotation = 'postroad.dev/configuration-revision';
 
+/** On a pod: how many times it was told again of that configuration, since kubelet may have looked too early. */
+export const nudgesAnnotation = 'postroad.dev/nudges';
+
 /** On a pod: `true` from its template, and `false` once it should take no new clients. The Service asks for it, the workload does not. */
 export const servingLabel = 'postroad.dev/serving';
 

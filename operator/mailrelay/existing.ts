@@ -171,6 +171,7 @@ function podsOf(cluster: Cluster, relay: MailRelay, reports: PodReports): Observ
     labels: metadata.labels ?? {},
     annotations: metadata.annotations ?? {},
     report: reportOf(reports, relay, metadata.name),
+    nudged: reports.nudged(nameOf(relay), metadata.name),
   }));
 }
 

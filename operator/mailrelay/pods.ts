@@ -1,6 +1,7 @@
 /**
  * What pods say that they run (docs/decisions/0002-how-pods-report.md), in memory alone: after a restart they are asked anew. A pod is asked while
- * its answer would tell something new, soon at first and then ever more slowly; nothing is asked while nothing changes.
+ * its answer would tell something new, soon at first and then ever more slowly; nothing is asked while nothing changes. While it says that it
+ * runs something older, it is nudged again a few times: kubelet may have looked before it had seen the change.
  */
 import type { Clock } from '../../relay/clock.ts';
 import type { Log } from '../../relay/log.ts';
@@ -23,6 +24,11 @@ export interface Heard extends PodReport {
   readonly isAfterService: boolean;
 }
 
+export interface Nudged {
+  readonly revision: string | undefined;
+  readonly times: number;
+}
+
 export interface Wanted {
   /** What pods should run; undefined while there is nothing. */
   readonly revision: string | undefined;
@@ -37,6 +43,8 @@ export interface PodReports {
   /** Tells who is there. Pods that are gone, or not ready, are no longer believed. */
   see(relayKey: string, pods: readonly SeenPod[]): void;
   heard(relayKey: string, podName: string): Heard | undefined;
+  /** How many times it should have been nudged again to a revision. */
+  nudged(relayKey: string, podName: string): Nudged;
   /**
    * It was there when this process first looked, and has not been asked in vain yet: what its relay's status says of it stands, or each new
    * leader would take back and repeat what all statuses say.
@@ -63,12 +71,22 @@ interface PodRecord {
   heard: Heard | undefined;
   outOfServiceTimeMs: number | undefined;
   isInherited: boolean;
+  nudged: Nudged;
   asking: { readonly purpose: string; readonly stop: AbortController } | undefined;
 }
+
+const unasked = {
+  heard: undefined,
+  outOfServiceTimeMs: undefined,
+  nudged: { revision: undefined, times: 0 },
+  asking: undefined,
+};
 
 /** kubelet and the node stand in between: the first answers come within a moment of the nudge, or after a start. */
 const firstWaitsMs = [50, 100, 200, 400, 800, 1600, 3000, 5000, 10_000, 20_000, 30_000] as const;
 const longestWaitMs = 60_000;
+/** Since it was first asked for a revision, or nudged to it again. After the last, kubelet looks within its own period, a minute or so. */
+const nudgesAfterMs = [1000, 2000, 5000] as const;
 const whileLeavingMs = 3000;
 /** For endpoints to reach every node, and for a client that is about to connect. */
 const afterServiceMs = 2000;
@@ -93,10 +111,7 @@ export function createPodReports(options: PodReportsOptions): PodReports {
   function seeOne(records: Map<string, PodRecord>, pod: SeenPod, isFirst: boolean): void {
     const before = records.get(pod.name);
     if (before !== undefined && before.pod.uid !== pod.uid) stop(before);
-    const record =
-      before?.pod.uid === pod.uid
-        ? before
-        : { pod, heard: undefined, outOfServiceTimeMs: undefined, isInherited: isFirst, asking: undefined };
+    const record = before?.pod.uid === pod.uid ? before : { pod, isInherited: isFirst, ...unasked };
     record.pod = pod;
     if (pod.isServing) record.outOfServiceTimeMs = undefined;
     else record.outOfServiceTimeMs ??= clock.now();
@@ -117,13 +132,28 @@ export function createPodReports(options: PodReportsOptions): PodReports {
   }
 
   async function keepAsking(relayKey: string, record: PodRecord, asking: Asking): Promise<void> {
+    const { isLeaving, revision, signal } = asking;
+    let untilNudgeMs = Number.POSITIVE_INFINITY;
     for (let attempt = 0; ; attempt++) {
-      await clock.sleep(waitMs(attempt, asking.isLeaving) * (0.9 + 0.2 * random()), asking.signal);
+      await clock.sleep(Math.min(waitMs(attempt, isLeaving) * (0.9 + 0.2 * random()), untilNudgeMs), signal);
       const answer = await askOnce(namespaceOf(relayKey), asking, attempt);
       const isNews = answer === undefined ? missed(record, attempt) : note(record, answer);
       if (isNews) options.touchRelay(relayKey);
-      if (answer !== undefined && answer.revision === asking.revision && !asking.isLeaving) return;
+      if (answer?.revision === revision && !isLeaving) return;
+      if (nudgeIfDue(record, asking, answer)) {
+        options.touchRelay(relayKey);
+        attempt = -1;
+      }
+      untilNudgeMs = nudgeTimeMs(record, asking, answer) - clock.now();
     }
+  }
+
+  /** True when it is. */
+  function nudgeIfDue(record: PodRecord, asking: Asking, answer: PodReport | undefined): boolean {
+    if (clock.now() < nudgeTimeMs(record, asking, answer)) return false;
+    record.nudged = { revision: asking.revision, times: timesNudged(record, asking) + 1 };
+    asking.sinceMs = clock.now();
+    return true;
   }
 
   async function askOnce(namespace: string, asking: Asking, attempt: number): Promise<PodReport | undefined> {
@@ -166,11 +196,14 @@ export function createPodReports(options: PodReportsOptions): PodReports {
     const done = (): void => {
       if (record.asking === asking) record.asking = undefined;
     };
-    keepAsking(relayKey, record, { address, revision, isLeaving, signal }).then(done, (error: unknown) => {
+    const sinceMs = clock.now();
+    keepAsking(relayKey, record, { address, revision, isLeaving, signal, sinceMs }).then(done, (error: unknown) => {
       done();
       if (!signal.aborted) log.error({ err: error, key: relayKey }, 'a pod is no longer asked what it runs');
     });
   }
+
+  const recordOf = (relayKey: string, podName: string): PodRecord | undefined => relays.get(relayKey)?.get(podName);
 
   return {
     see(relayKey, pods) {
@@ -179,8 +212,9 @@ export function createPodReports(options: PodReportsOptions): PodReports {
       for (const pod of pods) seeOne(records, pod, isFirst);
       dropGone(records, new Set(pods.map(({ name }) => name)));
     },
-    heard: (relayKey, podName) => relays.get(relayKey)?.get(podName)?.heard,
-    isInherited: (relayKey, podName) => relays.get(relayKey)?.get(podName)?.isInherited ?? false,
+    heard: (relayKey, podName) => recordOf(relayKey, podName)?.heard,
+    nudged: (relayKey, podName) => recordOf(relayKey, podName)?.nudged ?? unasked.nudged,
+    isInherited: (relayKey, podName) => recordOf(relayKey, podName)?.isInherited ?? false,
     emptied(relayKey) {
       const records = [...(relays.get(relayKey) ?? [])];
       return new Set(records.filter(([, record]) => isEmpty(record)).map(([name]) => name));
@@ -203,6 +237,8 @@ interface Asking {
   readonly revision: string | undefined;
   readonly isLeaving: boolean;
   readonly signal: AbortSignal;
+  /** Since when, or since the last nudge. */
+  sinceMs: number;
 }
 
 function namespaceOf(relayKey: string): string {
@@ -211,6 +247,17 @@ function namespaceOf(relayKey: string): string {
 
 function waitMs(attempt: number, isLeaving: boolean): number {
   return isLeaving ? whileLeavingMs : (firstWaitsMs[attempt] ?? longestWaitMs);
+}
+
+/** Never, unless it says that it runs something older. */
+function nudgeTimeMs(record: PodRecord, asking: Asking, answer: PodReport | undefined): number {
+  const { revision } = asking;
+  if (answer === undefined || revision === undefined || answer.revision === revision) return Number.POSITIVE_INFINITY;
+  return asking.sinceMs + (nudgesAfterMs[timesNudged(record, asking)] ?? Number.POSITIVE_INFINITY);
+}
+
+function timesNudged({ nudged }: PodRecord, { revision }: Asking): number {
+  return nudged.revision === revision ? nudged.times : 0;
 }
 
 function stop(record: PodRecord): void {

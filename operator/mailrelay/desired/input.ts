@@ -71,6 +71,8 @@ export interface ObservedPod {
   readonly annotations: Readonly<Record<string, string>>;
   /** What the pod said of itself when it was last asked (pod-report.ts). */
   readonly report: { readonly revision: string; readonly queuedRecipients: number } | undefined;
+  /** How many times it should have been told again of a revision that it does not run. */
+  readonly nudged: { readonly revision: string | undefined; readonly times: number };
 }
 
 /** The same for every relay: from the operator's own flags. */

@@ -1,10 +1,10 @@
 /**
  * What running pods are told by their metadata, as partial objects for server-side apply.
  *
- * A changed annotation makes kubelet look at the pod again, and so refresh its files at once instead of within a minute or two. The serving label
- * takes a pod that is to go out of its Service before it goes.
+ * A changed annotation makes kubelet look at the pod again, and so refresh its files at once instead of within a minute or two. Where it looked
+ * before it had seen what was written, it is made to look again, a few times at most (pods.ts). The serving label takes a pod that is to go out of its Service before it goes.
  */
-import { revisionAnnotation, servingLabel } from '../../labels.ts';
+import { nudgesAnnotation, revisionAnnotation, servingLabel } from '../../labels.ts';
 import type { RelayInput } from './input.ts';
 import type { DesiredObject } from './object.ts';
 
@@ -15,10 +15,14 @@ export function podNudges(
 ): DesiredObject[] {
   return existing.pods
     .filter(({ terminating }) => !terminating)
-    .flatMap(({ name, uid, labels, annotations }) => {
+    .flatMap(({ name, uid, labels, annotations, nudged }) => {
       const serving = String(!leaving.includes(name));
       const told = revision ?? annotations[revisionAnnotation];
-      if (labels[servingLabel] === serving && annotations[revisionAnnotation] === told) return [];
+      const isToldAlready = annotations[revisionAnnotation] === told;
+      const before = isToldAlready ? nudgesOf(annotations) : 0;
+      // The leader before this one may have told it more often.
+      const times = isToldAlready && nudged.revision === told ? Math.max(before, nudged.times) : before;
+      if (labels[servingLabel] === serving && isToldAlready && times === before) return [];
       return [
         {
           apiVersion: 'v1',
@@ -29,9 +33,17 @@ export function podNudges(
             // Refused instead of applied to another pod that has come by this name.
             uid,
             labels: { [servingLabel]: serving },
-            ...(told !== undefined && { annotations: { [revisionAnnotation]: told } }),
+            ...(told !== undefined && { annotations: { [revisionAnnotation]: told, ...timesTold(times) } }),
           },
         },
       ];
     });
+}
+
+function nudgesOf({ [nudgesAnnotation]: text = '0' }: Readonly<Record<string, string>>): number {
+  return /^[0-9]{1,3}$/.test(text) ? Number(text) : 0;
+}
+
+function timesTold(times: number): Readonly<Record<string, string>> {
+  return times === 0 ? {} : { [nudgesAnnotation]: String(times) };
 }

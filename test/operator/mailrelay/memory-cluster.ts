@@ -9,7 +9,7 @@ import { relayNameOf } from '../../../operator/domainpolicy/attach.ts';
 import type { KubeClient, Request } from '../../../operator/kube/client.ts';
 import { ApiError } from '../../../operator/kube/errors.ts';
 import { type FieldSet, type KubeObject, pathOf, type Resource } from '../../../operator/kube/object.ts';
-import { keepingOwnFields } from '../../../operator/kube/transform.ts';
+import { keepingOwnFields, ownFields } from '../../../operator/kube/transform.ts';
 import { fieldManager } from '../../../operator/labels.ts';
 
 const keep = keepingOwnFields<KubeObject>(fieldManager);
@@ -166,11 +166,18 @@ function applied(live: KubeObject | undefined, change: KubeObject, path: string)
     resourceVersion: '',
     generation: (before?.generation ?? 0) + 1,
     labels: { ...before?.labels, ...labels },
-    annotations: { ...before?.annotations, ...annotations },
+    annotations: { ...withoutOwn(live), ...annotations },
     ...(finalizers !== undefined && { finalizers }),
     managedFields,
   };
   return isOurs ? { ...live, ...change, metadata } : ({ ...live, metadata } as KubeObject);
+}
+
+/** What it wrote before and writes no more goes. */
+function withoutOwn(live: KubeObject | undefined): Readonly<Record<string, string>> {
+  const fields = live === undefined ? undefined : ownFields(live, fieldManager, '');
+  const own = fields?.['f:metadata']?.['f:annotations'] ?? {};
+  return Object.fromEntries(Object.entries(live?.metadata.annotations ?? {}).filter(([name]) => !(`f:${name}` in own)));
 }
 
 function withoutNames({ metadata, ...object }: KubeObject): unknown {

@@ -50,7 +50,7 @@ test('a pod is asked within a moment, then ever more slowly, and no more once it
   see();
   ask();
   answer = { ...empty, revision: 'old' };
-  await clock.advance(1000);
+  await clock.advance(990);
   assert.deepEqual(askedMs, [50, 150, 350, 750]);
   assert.equal(touches, 1, 'the same answer is news once');
   answer = empty;
@@ -68,6 +68,33 @@ test('a pod that never answers is asked once a minute in the end', async () => {
   assert.ok(count < 75, String(count));
   await clock.advance(600_000);
   assert.equal(askedMs.length, count + 10);
+});
+
+test('a pod that says that it runs something older is nudged again after 1, 3 and 8 s, and asked soon each time', async () => {
+  see();
+  ask();
+  answer = { ...empty, revision: 'old' };
+  const nudgedMs: number[] = [];
+  for (let times = 0; clock.now() < 120_000; await clock.advance(10)) {
+    const now = reports.nudged(key, name).times;
+    if (now !== times) nudgedMs.push(clock.now());
+    times = now;
+  }
+  assert.deepEqual(nudgedMs, [1000, 3000, 8000]);
+  assert.equal(reports.nudged(key, name).revision, 'new');
+  assert.equal(touches, 4, 'the first answer, and each nudge');
+  for (const ms of nudgedMs) assert.ok(askedMs.includes(ms + 50));
+  reports.ask(key, { revision: 'newer', toAsk: [name], leaving: [], signal: term.signal });
+  assert.equal(reports.nudged(key, name).revision, 'new', 'not yet');
+  await clock.advance(1000);
+  assert.deepEqual(reports.nudged(key, name), { revision: 'newer', times: 1 });
+});
+
+test('a pod that does not answer is not nudged: it may be anything', async () => {
+  see();
+  ask();
+  await clock.advance(60_000);
+  assert.equal(reports.nudged(key, name).times, 0);
 });
 
 test('being asked the same again starts nothing anew; the end of the term ends it', async () => {

@@ -486,6 +486,45 @@ describe('what pods run', () => {
     assert.equal(clock.sleepers, 0, 'nobody is asked any more');
   });
 
+  it('is older although they were told: they are told again, three times at most, by whichever process leads', async () => {
+    putRelay({ replicas: 1 });
+    putPod(0, '10.0.0.1');
+    answers.set('10.0.0.1', runs('older'));
+    const startMs = clock.now();
+    const told: (readonly [seconds: number, nudges: unknown])[] = [];
+    cluster.onRequest = ({ path, body }) => {
+      const nudges = at(body, 'metadata', 'annotations', 'postroad.dev/nudges');
+      if (path.includes('/pods/')) told.push([Math.round((clock.now() - startMs) / 1000), nudges]);
+    };
+    const passes = async (started: Started): Promise<void> => {
+      for (let second = 0; second < 60; second++) {
+        await started.pass();
+        await clock.advance(1000);
+      }
+    };
+    const started = start();
+    await passes(started);
+    assert.deepEqual(told.splice(0), [
+      [0, undefined],
+      [1, '1'],
+      [3, '2'],
+      [8, '3'],
+    ]);
+    await passes(start());
+    assert.deepEqual(told.splice(0), [], 'the pods say how often they were told');
+    putPolicy('shop');
+    await passes(started);
+    assert.deepEqual(
+      told.splice(0).map(([, nudges]) => nudges),
+      [undefined, '1', '2', '3'],
+      'of a new revision they are told anew',
+    );
+    answers.set('10.0.0.1', runs(revision()));
+    await passes(started);
+    assert.deepEqual(told, []);
+    assert.equal(reasonOf('Programmed'), 'ConfigurationApplied');
+  });
+
   it('is told to the one policy that was changed, and to no other', async () => {
     putRelay({ replicas: 1 });
     putPod(0, '10.0.0.1');

@@ -111,6 +111,7 @@ export function pod(name: string, changes: Partial<ObservedPod> = {}): ObservedP
     labels: { 'postroad.dev/serving': 'true' },
     annotations: {},
     report: undefined,
+    nudged: { revision: undefined, times: 0 },
     ...changes,
   };
 }
