@@ -61,7 +61,10 @@ test('it becomes ready, leads, and shows what it sees, zeros included', async t 
   assert.equal(await known(operator, 'DomainPolicy'), 2);
   assert.equal(await operator.metric('postroad_operator_lease_losses_total'), 0);
   assert.equal(await operator.metric('postroad_operator_events_total{result="Dropped"}'), 0);
-  assert.equal(await operator.metric('postroad_operator_resources{kind="MailRelay",state="NotReady"}'), 0);
+  const relays = (state: string): Promise<number | undefined> =>
+    operator.metric(`postroad_operator_resources{kind="MailRelay",state="${state}"}`);
+  assert.equal(await relays('Ready'), 0, 'there is no node that could run their pods');
+  await waitUntil('it to say so of both', async () => (await relays('NotReady')) === 2);
   const rss = await operator.metric('process_resident_memory_bytes');
   t.diagnostic(`${Math.round((rss ?? 0) / 2 ** 20)} MiB`);
   const failures = (await operator.get('/metrics')).text
