@@ -16,11 +16,12 @@ export interface Task {
 
 export interface Contender extends AsyncDisposable {
   readonly name: string;
-  readonly port: number;
+  /** Of each of its processes that takes mail: the load is spread over them. */
+  readonly ports: readonly number[];
   /** The processes whose trees are the relay's cost. */
   readonly pids: readonly number[];
-  /** What it says of itself after a run, for the notes: such as event-loop lag. */
-  remarks?(): Promise<string>;
+  /** What it says of itself after a run of so many messages, for the notes: such as event-loop lag. */
+  remarks?(messages: number): Promise<string>;
 }
 
 export interface ContenderKind {

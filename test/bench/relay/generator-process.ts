@@ -76,7 +76,7 @@ class Session {
 }
 
 async function open(): Promise<Session> {
-  const socket = connectTcp({ port: load.port, host: '127.0.0.1' });
+  const socket = connectTcp({ port: load.ports[0] ?? 0, host: '127.0.0.1' });
   const session = new Session(socket);
   await session.say(undefined, '220');
   await session.say('EHLO generator.test\r\n', '250');

@@ -4,7 +4,8 @@ import { mustRun } from '../../support/processes.ts';
 import { monotonicMs } from './sink-ledger.ts';
 
 export interface Load {
-  readonly port: number;
+  /** One generator each, at the same time. */
+  readonly ports: readonly number[];
   readonly run: number;
   readonly messages: number;
   readonly sizeBytes: number;
@@ -34,13 +35,29 @@ export async function generate(load: Load): Promise<LoadResult> {
 }
 
 async function smtpSource(load: Load): Promise<{ startMs: number; endMs: number }> {
-  const options = ['-N', '-M', 'generator.test', '-f', reversePath, '-t', `r${load.run}@example.net`];
+  const startMs = monotonicMs();
+  const shares = load.ports.map((port, at) => ({
+    port,
+    sessions: share(load.sessions, load.ports.length, at),
+    messages: share(load.messages, load.ports.length, at),
+    // `-N` puts a number before it; the digit behind that number keeps several generators apart.
+    recipient: `${load.ports.length > 1 ? at : ''}r${load.run}@example.net`,
+  }));
+  await Promise.all(shares.map(one => oneSmtpSource({ ...load, ...one })));
+  return { startMs, endMs: monotonicMs() };
+}
+
+async function oneSmtpSource(load: Load & { port: number; recipient: string }): Promise<void> {
+  const options = ['-N', '-M', 'generator.test', '-f', reversePath, '-t', load.recipient];
   const amounts = { s: load.sessions, m: load.messages, l: load.sizeBytes };
   for (const [name, amount] of Object.entries(amounts)) options.push(`-${name}`, String(amount));
   if (load.reuse) options.push('-d');
-  const startMs = monotonicMs();
   await mustRun('smtp-source', [...options, `127.0.0.1:${load.port}`], { timeoutMs: limitMs });
-  return { startMs, endMs: monotonicMs() };
+}
+
+/** Of `whole`, for the n-th of so many. */
+function share(whole: number, parts: number, at: number): number {
+  return Math.floor(whole / parts) + (at < whole % parts ? 1 : 0);
 }
 
 async function own(load: Load): Promise<{ startMs: number; endMs: number }> {

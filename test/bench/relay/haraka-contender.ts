@@ -65,7 +65,7 @@ async function start(task: Task): Promise<Contender> {
   }
   return {
     name: 'haraka',
-    port,
+    ports: [port],
     pids: [process_.pid],
     [Symbol.asyncDispose]: async () => void (await process_.stop('SIGTERM')),
   };

@@ -7,6 +7,7 @@ import { haraka } from './haraka-contender.ts';
 import { describeMachine } from './machine.ts';
 import { postfix } from './postfix-contender.ts';
 import { postroad } from './postroad-contender.ts';
+import { postroadOnRedis } from './redis-contender.ts';
 import { runCase } from './run-case.ts';
 
 const { values } = parseArgs({
@@ -41,7 +42,8 @@ function chosenCases(): readonly Case[] {
 
 async function preparedRelays(): Promise<ContenderKind[]> {
   const nodeOptions = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  const kinds = [postroad({ nodeOptions }), postfix, haraka].filter(({ name }) =>
+  const onRedis = [1, 2, 3].map(processes => postroadOnRedis(processes, nodeOptions));
+  const kinds = [postroad({ nodeOptions }), ...onRedis, postfix, haraka].filter(({ name }) =>
     values.relays.split(',').includes(name),
   );
   if (values.candidate !== undefined) kinds.push(postroad({ name: 'candidate', root: resolve(values.candidate) }));

@@ -23,7 +23,7 @@ export interface Figures {
 }
 
 export interface Subject {
-  readonly port: number;
+  readonly ports: readonly number[];
   readonly pids: readonly number[];
 }
 
@@ -45,7 +45,7 @@ export async function measure(subject: Subject, sink: Sink, one: Case, messages:
   let load: Awaited<ReturnType<typeof generate>>;
   let counts: Awaited<ReturnType<Sink['complete']>>;
   try {
-    load = await generate({ ...one, port: subject.port, run, messages });
+    load = await generate({ ...one, ports: subject.ports, run, messages });
     counts = await sink.complete(completeLimitMs);
   } finally {
     peak = await stopWatching();

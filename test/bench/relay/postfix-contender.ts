@@ -32,7 +32,7 @@ async function start(task: Task): Promise<Contender> {
     const peer = await startPostfix(task.folder, { role: 'forward', settings });
     return {
       name: 'postfix',
-      port: peer.port,
+      ports: [peer.port],
       pids: [peer.pid, ...(milter === undefined ? [] : [milter.process.pid])],
       async [Symbol.asyncDispose]() {
         await peer[Symbol.asyncDispose]();

@@ -21,20 +21,25 @@ export interface PostroadOptions {
   readonly nodeOptions?: readonly string[];
 }
 
-type Program = Required<PostroadOptions>;
+export type Program = Required<PostroadOptions>;
 
 export function postroad({ name = 'postroad', root = here, nodeOptions = [] }: PostroadOptions = {}): ContenderKind {
   return {
     name,
     prepare: async () => `${root} on Node ${process.version}`,
-    start: task => start(task, { name, root, nodeOptions }),
+    start: task => startPostroad(task, { name, root, nodeOptions }),
   };
 }
 
-async function start(task: Task, { name, root, nodeOptions }: Program): Promise<Contender> {
+/** `queue`: instead of one on a volume. */
+export async function startPostroad(
+  task: Task,
+  { name, root, nodeOptions }: Program,
+  queue?: RelayConfigInput['queue'],
+): Promise<Contender> {
   const zone = task.destinations > 1 ? await startZone(zoneTable(task.destinations)) : undefined;
   const configFile = join(task.folder, 'relay.json');
-  await writeFile(configFile, JSON.stringify(config(task, zone)));
+  await writeFile(configFile, JSON.stringify({ ...config(task, zone), ...(queue === undefined ? {} : { queue }) }));
   const dataDir = join(task.folder, 'data');
   await mkdir(dataDir, { recursive: true });
   const logFile = join(task.folder, 'log');
@@ -62,7 +67,7 @@ async function start(task: Task, { name, root, nodeOptions }: Program): Promise<
     if (port === undefined) throw new Error('no listener');
     return {
       name,
-      port,
+      ports: [port],
       pids: [relay.pid],
       remarks: remarksOf(relay.pid, ready.http.port),
       [Symbol.asyncDispose]: stop,

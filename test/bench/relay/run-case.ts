@@ -63,7 +63,7 @@ async function runPairs(
   const rates = new Map<string, number>();
   for (const contender of contenders) {
     rates.set(contender.name, await warmUp(one, contender, sink));
-    await contender.remarks?.();
+    await contender.remarks?.(0);
   }
   const runs = new Map<string, Figures[]>(contenders.map(({ name }) => [name, []]));
   for (let pair = 1; pair <= pairs; pair++) {
@@ -73,7 +73,7 @@ async function runPairs(
       const figures = await measure(contender, sink, one, messages);
       rates.set(contender.name, rateOf(one, figures));
       runs.get(contender.name)?.push(figures);
-      const remarks = (await contender.remarks?.()) ?? '';
+      const remarks = (await contender.remarks?.(figures.messages)) ?? '';
       say(`${pair} ${contender.name.padEnd(9)} ${summary(figures)} ${remarks}`);
     }
   }
@@ -100,7 +100,7 @@ function rateOf({ deferEvery }: Case, { acceptedPerSecond, endToEndPerSecond }: 
 /** The same load with nothing in between; TLS is not the sink's to offer. */
 async function measureCeiling(one: Case, sink: Sink): Promise<Figures> {
   const plain: Case = { ...one, tls: false, deferEvery: 0, dkim: false };
-  const direct = { port: sink.port, pids: [] };
+  const direct = { ports: [sink.port], pids: [] };
   const first = await measure(direct, sink, plain, 1000);
   return await measure(direct, sink, plain, Math.round(first.endToEndPerSecond * ceilingSeconds));
 }

@@ -21,7 +21,8 @@ export class SinkLedger {
     this.#run = run;
     this.#expected = expected;
     this.#deferEvery = deferEvery;
-    this.#seen = new Uint8Array(expected + 1);
+    // Several generators have a digit of their own behind their numbers.
+    this.#seen = new Uint8Array(10 * (expected + 1));
     this.connections = 0;
     this.signed = 0;
     this.#taken = 0;
