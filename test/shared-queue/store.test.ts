@@ -189,7 +189,13 @@ describe('A queue in Redis', { skip: programsMissing('redis-server', 'redis-cli'
     assert.ok(kept.length > 5, `${kept.length} were kept`);
     const claims = await queue.claim(everything);
     assert.deepEqual(claims.map(({ message: { id } }) => id).sort(), kept);
-    for (const claim of claims) await deliver(queue, claim);
+    // In one write with what is refused, which must not keep them from being settled.
+    const [refused, ...settled] = await Promise.allSettled([
+      queue.enqueue(message(clock, { content: noise() })),
+      ...claims.map(claim => deliver(queue, claim)),
+    ]);
+    assert.equal(refused?.status, 'rejected');
+    assert.ok(settled.every(({ status }) => status === 'fulfilled'));
     await own.ask('CONFIG', 'SET', 'maxmemory', String(used + 3_000_000));
     await queue.probe();
     await queue.enqueue(message(clock));

@@ -4,6 +4,7 @@
  */
 import type { Command, RedisConnection, Reply } from '../../redis/connection.ts';
 import { RedisFault } from '../../redis/errors.ts';
+import { batchOf, type Result } from './batch.ts';
 import type { TroubleReason } from './durability.ts';
 import { QueueTroubleError } from './errors.ts';
 import type { Judged } from './guard.ts';
@@ -13,6 +14,7 @@ interface Asked {
   readonly command: Command;
   /** Not sent to a server that would not keep it. */
   readonly onlyWhereSafe: boolean;
+  readonly bytes: number;
   readonly answer: PromiseWithResolvers<Reply>;
 }
 
@@ -23,7 +25,12 @@ interface Barrier {
 
 const answerTimeoutMs = 5000;
 const mostFlying = 16;
+/** What Redis takes of a connection at a time, and syncs its file for. */
+const readBytes = 16 * 1024;
+/** Writes in the air when together they are more than that: while the server syncs for one the next gathers, instead of many that each cost a sync. */
+const mostFlyingLarge = 2;
 const mostAtOnce = 500;
+const mostBytesAtOnce = 4 * 2 ** 20;
 
 export interface OutboxParts {
   readonly connection: RedisConnection;
@@ -37,6 +44,7 @@ export class Outbox {
   #waiting: Asked[] = [];
   #scheduled = false;
   #flying = 0;
+  #flyingBytes = 0;
   #barred = false;
   #loadedGeneration = -1;
 
@@ -47,7 +55,7 @@ export class Outbox {
   /** @throws RedisFault, QueueTroubleError */
   ask(command: Command, { onlyWhereSafe = false } = {}): Promise<Reply> {
     const answer = Promise.withResolvers<Reply>();
-    this.#waiting.push({ command, onlyWhereSafe, answer });
+    this.#waiting.push({ command, onlyWhereSafe, bytes: bytesOf(command), answer });
     this.#schedule();
     return answer.promise;
   }
@@ -58,49 +66,65 @@ export class Outbox {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#waiting.length === 0 || this.#flying >= (this.#barred ? 1 : mostFlying)) return;
+    if (this.#scheduled || this.#waiting.length === 0 || this.#flying >= this.#limit) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
       this.#flying += 1;
-      void this.#fly(this.#waiting.splice(0, mostAtOnce)).finally(() => {
+      const batch = this.#take();
+      const bytes = batch.reduce((sum, one) => sum + one.bytes, 0);
+      this.#flyingBytes += bytes;
+      void this.#fly(batch, bytes).finally(() => {
         this.#flying -= 1;
+        this.#flyingBytes -= bytes;
         this.#schedule();
       });
       this.#schedule();
     });
   }
 
+  get #limit(): number {
+    if (this.#barred) return 1;
+    return this.#parts.judged === undefined || this.#flyingBytes < readBytes ? mostFlying : mostFlyingLarge;
+  }
+
+  #take(): Asked[] {
+    let [count, bytes] = [0, 0];
+    for (const { bytes: its } of this.#waiting) {
+      if (count > 0 && (count >= mostAtOnce || bytes + its > mostBytesAtOnce)) break;
+      count += 1;
+      bytes += its;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
   /** Never rejects. */
-  async #fly(batch: readonly Asked[]): Promise<void> {
+  async #fly(batch: readonly Asked[], bytes: number): Promise<void> {
     try {
-      await this.#send(batch);
+      const aborted = await this.#send(batch, { together: this.#parts.judged !== undefined && bytes > readBytes / 2 });
+      if (aborted.length > 0) await this.#send(aborted, { together: false });
     } catch (error) {
       for (const { answer } of batch) answer.reject(error);
     }
   }
 
-  async #send(asked: readonly Asked[]): Promise<void> {
+  /** Returns what did not run because of something beside it. */
+  async #send(asked: readonly Asked[], how: { together: boolean }): Promise<Asked[]> {
     const { connection } = this.#parts;
     const { barrier, trouble, generation } = await this.#barrier();
-    const batch = trouble === undefined ? asked : refuseUnsafe(asked, trouble);
-    if (batch.length === 0) return;
+    const wanted = trouble === undefined ? asked : refuseUnsafe(asked, trouble);
+    if (wanted.length === 0) return [];
+    const batch = batchOf(
+      wanted.map(({ command }) => command),
+      how,
+    );
     const load = this.#loadedGeneration === generation ? [] : this.#loadCommands();
-    const commands = [
-      ...load,
-      ...batch.map(({ command }) => command),
-      ...(barrier === undefined ? [] : [barrier.command]),
-    ];
+    const commands = [...load, ...batch.commands, ...(barrier === undefined ? [] : [barrier.command])];
     const replies = await connection.run(commands, answerTimeoutMs, generation);
     if (load.length > 0 && !replies.slice(0, load.length).some(reply => reply instanceof RedisFault))
       this.#loadedGeneration = generation;
     const unsafe = barrier === undefined ? undefined : faultOfBarrier(replies.at(-1), barrier.atLeast);
-    for (const [index, { answer }] of batch.entries()) {
-      const reply = replies[load.length + index] ?? null;
-      if (reply instanceof RedisFault) answer.reject(reply);
-      else if (unsafe !== undefined) answer.reject(unsafe);
-      else answer.resolve(reply);
-    }
+    return answerAll(wanted, batch.resultsIn(replies.slice(load.length)), unsafe);
   }
 
   async #barrier(): Promise<{ barrier?: Barrier | undefined; trouble?: TroubleReason; generation: number }> {
@@ -115,6 +139,22 @@ export class Outbox {
   #loadCommands(): Command[] {
     return Object.values(this.#parts.scripts).map(({ text }): Command => ['SCRIPT', 'LOAD', text]);
   }
+}
+
+function bytesOf(command: Command): number {
+  return command.reduce<number>((sum, argument) => sum + (typeof argument === 'number' ? 8 : argument.length), 0);
+}
+
+/** Returns what has no answer yet. `unsafe`: what ran is not durable. */
+function answerAll(asked: readonly Asked[], results: readonly Result[], unsafe: RedisFault | undefined): Asked[] {
+  return asked.filter(({ answer }, index) => {
+    const result = results[index] ?? null;
+    if (result === 'aborted') return true;
+    if (result instanceof RedisFault) answer.reject(result);
+    else if (unsafe !== undefined) answer.reject(unsafe);
+    else answer.resolve(result);
+    return false;
+  });
 }
 
 /** Returns what is asked all the same. */

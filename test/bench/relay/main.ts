@@ -42,11 +42,15 @@ function chosenCases(): readonly Case[] {
 
 async function preparedRelays(): Promise<ContenderKind[]> {
   const nodeOptions = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  const onRedis = [1, 2, 3].map(processes => postroadOnRedis(processes, nodeOptions));
+  const onRedis = [1, 2, 3].map(processes => postroadOnRedis(processes, { nodeOptions }));
   const kinds = [postroad({ nodeOptions }), ...onRedis, postfix, haraka].filter(({ name }) =>
     values.relays.split(',').includes(name),
   );
-  if (values.candidate !== undefined) kinds.push(postroad({ name: 'candidate', root: resolve(values.candidate) }));
+  if (values.candidate !== undefined) {
+    const root = resolve(values.candidate);
+    kinds.push(postroad({ name: 'candidate', root }));
+    if (values.relays.split(',').includes('redis')) kinds.push(postroadOnRedis(1, { name: 'candidate-redis', root }));
+  }
   const prepared: ContenderKind[] = [];
   for (const kind of kinds) {
     const version = await kind.prepare(say);

@@ -4,10 +4,14 @@ import { join } from 'node:path';
 import { programsMissing } from '../../support/programs.ts';
 import { durable, type RedisPeer, startRedis } from '../../support/redis.ts';
 import type { Contender, ContenderKind, Task } from './contender.ts';
-import { startPostroad } from './postroad-contender.ts';
+import { type PostroadOptions, type Program, startPostroad } from './postroad-contender.ts';
 
-export function postroadOnRedis(processes: number, nodeOptions: readonly string[]): ContenderKind {
-  const name = processes === 1 ? 'redis' : `redis-${processes}`;
+const here = new URL('../../..', import.meta.url).pathname;
+
+export function postroadOnRedis(
+  processes: number,
+  { name = processes === 1 ? 'redis' : `redis-${processes}`, root = here, nodeOptions = [] }: PostroadOptions = {},
+): ContenderKind {
   return {
     name,
     async prepare(say) {
@@ -17,14 +21,11 @@ export function postroadOnRedis(processes: number, nodeOptions: readonly string[
       return undefined;
     },
     refuses: ({ destinations }) => (destinations > 1 ? 'one zone is for one relay' : undefined),
-    start: task => start(task, { name, processes, nodeOptions }),
+    start: task => start(task, processes, { name, root, nodeOptions }),
   };
 }
 
-async function start(
-  task: Task,
-  { name, processes, nodeOptions }: { name: string; processes: number; nodeOptions: readonly string[] },
-): Promise<Contender> {
+async function start(task: Task, processes: number, program: Program): Promise<Contender> {
   const stack = new AsyncDisposableStack();
   try {
     const redis = stack.use(await startRedis(task.folder, { settings: durable }));
@@ -42,12 +43,11 @@ async function start(
     for (let n = 0; n < processes; n += 1) {
       const folder = join(task.folder, `relay-${n}`);
       await mkdir(folder);
-      const root = new URL('../../..', import.meta.url).pathname;
-      relays.push(stack.use(await startPostroad({ ...task, folder }, { name, root, nodeOptions }, queue)));
+      relays.push(stack.use(await startPostroad({ ...task, folder }, program, queue)));
     }
     const ofRedis = remarksOf(redis);
     return {
-      name,
+      name: program.name,
       ports: relays.flatMap(({ ports }) => ports),
       pids: [redis.pid, ...relays.flatMap(({ pids }) => pids)],
       async remarks(messages) {
