@@ -29,8 +29,10 @@ describe('On a Cluster of three', { skip: programsMissing('redis-server', 'redis
 
   conformance('Redis Cluster', () => openRedis(options()));
 
-  it('refuses to work on half of a partition while its slot moves to another node, and loses nothing', async () => {
+  it('refuses to work on half of a partition while its slot moves to another node, and loses nothing', async t => {
     const harness = await openRedis(options());
+    // Also when it fails: a queue that looks for its servers for ever keeps the test from ending.
+    t.after(() => harness.end());
     const { queue, clock, keyPrefix } = harness;
     const partition = partitionOf(keyPrefix, 3, 8);
     const here = (): NewMessage => {
@@ -45,11 +47,11 @@ describe('On a Cluster of three', { skip: programsMissing('redis-server', 'redis
     const move = await beginMove(cluster, partition.slot);
     const keys = await move.keys();
     assert.ok(keys.length > 10, keys.join());
-    for (const key of keys.filter((_, at) => at % 2 === 0)) await move.one(key);
+    await move.some(keys.filter((_, at) => at % 2 === 0));
     const asked = Promise.all([queue.enqueue(here()), deliver(queue, claim), queue.stats(), queue.claim(everything)]);
     const first = await Promise.race([asked, delay(300, 'nothing yet')]);
     assert.equal(first, 'nothing yet');
-    for (const key of await move.keys()) await move.one(key);
+    await move.some(await move.keys());
     await move.end();
 
     const [, , , claims] = await asked;
@@ -57,6 +59,5 @@ describe('On a Cluster of three', { skip: programsMissing('redis-server', 'redis
     for (const each of rest) await deliver(queue, each);
     assert.deepEqual((await queue.stats()).totals, { accepted: 22, delivered: 22, failed: 0, discarded: 0 });
     assert.equal(await queue.count({}), 0);
-    await harness.end();
   });
 });
