@@ -191,6 +191,11 @@ export interface Queue {
   suspend(destination: string, untilMs: number): Promise<void>;
   /** Extends leases; returns the tokens that are no longer ours. */
   renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]>;
+  /**
+   * Whether nobody can have what is leased to us, as far as is known without asking. When not, `renew` tells which are ours, and they are sure
+   * again. Where it is missing, leases end by their time alone.
+   */
+  leasesAreSure?(): boolean;
   /** @throws LeaseLostError */
   settle(settlement: Settlement): Promise<void>;
   /** Waiting to Held; returns how many. */

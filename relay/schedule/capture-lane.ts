@@ -9,6 +9,7 @@ import type { Held } from './held.ts';
 export interface CaptureLaneHost {
   readonly log: Log;
   now(): number;
+  sure(): boolean;
   settle(held: Held, attempt: Attempt, place: Place): void;
   release(held: Held, reason: 'ShuttingDown', untilMs: number): void;
   drop(held: Held): void;
@@ -40,7 +41,7 @@ export class CaptureLane {
       return;
     }
     this.#waiting.push(held);
-    this.#pump();
+    this.pump();
   }
 
   stop(): void {
@@ -48,8 +49,8 @@ export class CaptureLane {
     for (const held of this.#waiting.splice(0)) this.#host.release(held, 'ShuttingDown', this.#host.now());
   }
 
-  #pump(): void {
-    while (this.#running < maxRunning) {
+  pump(): void {
+    while (this.#running < maxRunning && this.#waiting.length > 0 && this.#host.sure()) {
       const held = this.#waiting.shift();
       if (held === undefined) return;
       if (held.lost) this.#host.drop(held);
@@ -64,7 +65,7 @@ export class CaptureLane {
     this.#host.settle(held, await this.#store(held), { lane: 'capture', remote: undefined });
     this.#running -= 1;
     this.#host.onTransaction(-1, (performance.now() - startedMs) / 1000);
-    this.#pump();
+    this.pump();
   }
 
   async #store({ claim }: Held): Promise<Attempt> {

@@ -82,6 +82,7 @@ export class Lane implements BudgetUser {
         this.#host.drop(held);
         continue;
       }
+      if (!this.#host.sure()) break;
       const session = this.#sessionFor(held);
       if (session === undefined) break;
       if (session === 'Connecting') continue;

@@ -11,7 +11,7 @@ const renewBeforeMs = leaseMs / 2;
 const maxTokens = 500;
 
 export interface LeaseDeps {
-  readonly queue: Pick<Queue, 'renew'>;
+  readonly queue: Pick<Queue, 'renew' | 'leasesAreSure'>;
   readonly held: HeldClaims;
   readonly clock: Clock;
   readonly log: Log;
@@ -20,6 +20,7 @@ export interface LeaseDeps {
 export class LeaseKeeper {
   readonly #deps: LeaseDeps;
   #checkedMs: number;
+  #confirming: Promise<void> | undefined;
 
   constructor(deps: LeaseDeps) {
     this.#deps = deps;
@@ -43,10 +44,23 @@ export class LeaseKeeper {
     if (sinceMs < 0 || sinceMs > 2 * checkEveryMs) await this.#renew();
   }
 
-  async #renew(): Promise<void> {
+  /** Whether deliveries may begin: others may have what is held by a relay that stood still, or was not heard for long. */
+  get sure(): boolean {
+    return this.#confirming === undefined && (this.#deps.queue.leasesAreSure?.() ?? true);
+  }
+
+  /** Asks which of all that is held is still ours. When that fails they are as unsure as before. */
+  confirm(): Promise<void> {
+    this.#confirming ??= this.#renew(Number.POSITIVE_INFINITY).finally(() => {
+      this.#confirming = undefined;
+    });
+    return this.#confirming;
+  }
+
+  async #renew(withinMs = renewBeforeMs): Promise<void> {
     const { queue, held, clock, log } = this.#deps;
     this.#checkedMs = clock.now();
-    const ending = held.endingBefore(this.#checkedMs + renewBeforeMs);
+    const ending = held.endingBefore(this.#checkedMs + withinMs);
     for (let from = 0; from < ending.length; from += maxTokens) {
       const tokens = ending.slice(from, from + maxTokens);
       try {

@@ -192,6 +192,7 @@ class MailScheduler implements Scheduler {
     while (!signal.aborted) {
       this.#followReload();
       this.#lanes.sweep(clock.now());
+      this.#captureLane.pump();
       this.#gauge();
       await clock.sleep(sweepEveryMs, signal);
     }
@@ -234,6 +235,19 @@ class MailScheduler implements Scheduler {
     metrics.postroad_deliver_connections_open.set(this.#budget.open);
   }
 
+  #sure(): boolean {
+    if (this.#leases.sure) return true;
+    void this.#leases.confirm().then(() => this.#pump());
+    return false;
+  }
+
+  /** Unless it is unsure still: then the next sweep asks again. */
+  #pump(): void {
+    if (!this.#leases.sure) return;
+    this.#lanes.sweep(this.#deps.clock.now());
+    this.#captureLane.pump();
+  }
+
   #laneHost(): LaneHost {
     const { state, clock, log, metrics } = this.#deps;
     const held = this.#held;
@@ -256,6 +270,7 @@ class MailScheduler implements Scheduler {
       log,
       limits,
       now: () => clock.now(),
+      sure: () => this.#sure(),
       restMs: failures => this.#rests.restMs(failures),
       settle: (held, attempt, place) => this.#settler.settle(held, attempt, place),
       release: (held, reason, untilMs) => this.#settler.release(held, reason, untilMs),

@@ -15,7 +15,8 @@ import { inlineLimitBytes } from './content.ts';
 import { Conversation } from './conversation.ts';
 import type { Durability, DurabilityAsked, DurabilityVerdict } from './durability.ts';
 import { type Partition, partitionOf } from './keys.ts';
-import { beatEveryMs, Owner, ownerTtlMs } from './owner.ts';
+import { Life } from './life.ts';
+import { beatEveryMs, Owner } from './owner.ts';
 import { readScripts, type Scripts } from './scripts.ts';
 import { RedisQueue } from './store.ts';
 import { Withdrawals } from './withdrawals.ts';
@@ -76,8 +77,10 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
   const localNow = nowMs ?? (() => Date.now());
   const withdrawals = new Withdrawals(conversation);
   const parts = { conversation, partitions, owner, nowMs: localNow };
+  const life = new Life(parts);
   const beating = setInterval(
-    () => void Promise.allSettled([beat(conversation, partitions, owner), withdrawals.run()]),
+    // What fails needs no word of its own: what else is asked meanwhile fails, too, and says so.
+    () => void Promise.allSettled([life.beat(), withdrawals.run()]),
     options.beatMs ?? beatEveryMs,
   ).unref();
   const looking = setInterval(
@@ -91,6 +94,7 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
     partitions: [first, ...others],
     claiming: new Claiming(parts),
     administration: new Administration(parts),
+    life,
     withdrawals,
     place,
     stop: () => {
@@ -129,12 +133,4 @@ async function makePartition(conversation: Conversation, partition: Partition, c
     );
   if (Number(itsCount) !== count)
     throw new QueueStoreError('POSTROAD_QUEUE_CORRUPT', `The queue in Redis has ${itsCount} partitions, not ${count}.`);
-}
-
-/** Missed ones need no word of their own: what else is asked meanwhile fails, too, and says so. */
-async function beat(conversation: Conversation, partitions: readonly Partition[], owner: Owner): Promise<void> {
-  const asked = { owner: owner.name, ownerTtlMs };
-  await Promise.allSettled(
-    partitions.map(partition => conversation.ask({ partition, script: 'beat', asked }, { repeatable: true })),
-  );
 }

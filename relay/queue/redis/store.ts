@@ -44,6 +44,7 @@ import { parseRecord } from './codec.ts';
 import { packContent, RemoteContent, releaseMemory } from './content.ts';
 import type { Answer, Asking, Question } from './conversation.ts';
 import { homeOf, type Partition } from './keys.ts';
+import type { Life } from './life.ts';
 import { type Owner, ownerTtlMs, partitionOfToken } from './owner.ts';
 import { bodyOf, bornLeased, refuseWithoutRecipients, toWire, toWireOutcome, type WireMessage } from './wire.ts';
 import type { Withdrawals } from './withdrawals.ts';
@@ -54,6 +55,7 @@ export interface RedisQueueParts {
   readonly owner: Owner;
   readonly claiming: Claiming;
   readonly administration: Administration;
+  readonly life: Life;
   readonly withdrawals: Withdrawals;
   readonly place: SpoolPlace;
   readonly nowMs: () => number;
@@ -137,23 +139,11 @@ export class RedisQueue implements Queue {
   }
 
   renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]> {
-    return this.#run(() => this.#renew(tokens, leaseMs));
+    return this.#run(() => this.#parts.life.renew(tokens, leaseMs));
   }
 
-  async #renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]> {
-    const { conversation, partitions, owner } = this.#parts;
-    const lost = new Set<string>();
-    const byPartition = Map.groupBy(tokens, token => partitions[partitionOfToken(token) ?? -1]);
-    for (const token of byPartition.get(undefined) ?? []) lost.add(token);
-    await Promise.all(
-      [...byPartition].map(async ([partition, its]) => {
-        if (partition === undefined) return;
-        const asked = { owner: owner.name, ownerTtlMs, leaseMs, tokens: its };
-        const { reply } = await conversation.ask({ partition, script: 'renew', asked }, { repeatable: true });
-        for (const token of reply.slice(1)) lost.add(String(token));
-      }),
-    );
-    return tokens.filter(token => lost.has(token));
+  leasesAreSure(): boolean {
+    return this.#parts.life.sure;
   }
 
   async #settle({ claim, outcomes, messages }: Settlement): Promise<void> {

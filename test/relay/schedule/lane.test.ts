@@ -50,6 +50,7 @@ function deadLane(change: Partial<LaneRoute> = {}, maxWaiting = 10) {
     budget: new ConnectionBudget(() => 100),
     log: createLog('silent'),
     now: () => clock.now(),
+    sure: () => true,
     limits: { maxConnections: 20, maxMessagesPerConnection: 100, idleConnectionMs: 1000, maxWaiting },
     restMs: failures => failures * 10_000,
     settle: ({ claim }, { results: [result] }) =>

@@ -9,6 +9,7 @@ import { Administration } from '../../../../relay/queue/redis/administration.ts'
 import { Claiming } from '../../../../relay/queue/redis/claiming.ts';
 import type { Asking } from '../../../../relay/queue/redis/conversation.ts';
 import { type Partition, partitionOf } from '../../../../relay/queue/redis/keys.ts';
+import { Life } from '../../../../relay/queue/redis/life.ts';
 import { Owner, ownerTtlMs } from '../../../../relay/queue/redis/owner.ts';
 import { RedisQueue } from '../../../../relay/queue/redis/store.ts';
 import { Withdrawals } from '../../../../relay/queue/redis/withdrawals.ts';
@@ -284,6 +285,7 @@ export class Schedule {
       ...parts,
       claiming: new Claiming(parts),
       administration: new Administration(parts),
+      life: new Life({ ...parts, monotonicMs: () => 0 }),
       withdrawals: new Withdrawals(conversation),
       place,
       stop: () => undefined,
