@@ -20,9 +20,19 @@ export interface Load {
   progress(): number;
   /** The longest that a session was without an accepted message because the relay was away. */
   longestOutageMs(): number;
+  /** Times of half a second and more that a session was without an accepted message, by the system's clock. */
+  readonly outages: readonly Outage[];
+  /** By the system's clock; 0 before the first. */
+  lastAcceptedMs(): number;
   readonly done: Promise<void>;
 }
 
+export interface Outage {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+const outageMs = 500;
 const bigShare = 0.01;
 const pairShare = 0.1;
 const reconnectMs = 10;
@@ -38,6 +48,8 @@ export function startLoad({ port, messages, sessions, random, signal, first = 0 
   const sent: SentMessage[] = [];
   let next = 0;
   let longestMs = 0;
+  let lastAcceptedMs = 0;
+  const outages: Outage[] = [];
 
   async function session(): Promise<void> {
     let client: RawClient | undefined;
@@ -49,7 +61,10 @@ export function startLoad({ port, messages, sessions, random, signal, first = 0 
       const result = await client.send(message);
       sent.push({ recipients: message.recipients, result });
       if (result.outcome !== 'accepted') continue;
-      longestMs = Math.max(longestMs, performance.now() - heardMs);
+      const took = performance.now() - heardMs;
+      longestMs = Math.max(longestMs, took);
+      lastAcceptedMs = Date.now();
+      if (took >= outageMs) outages.push({ fromMs: lastAcceptedMs - took, toMs: lastAcceptedMs });
       heardMs = performance.now();
     }
     await client?.quit();
@@ -59,6 +74,8 @@ export function startLoad({ port, messages, sessions, random, signal, first = 0 
     sent,
     progress: () => next / messages,
     longestOutageMs: () => longestMs,
+    outages,
+    lastAcceptedMs: () => lastAcceptedMs,
     done: Promise.all(Array.from({ length: sessions }, session)).then(() => undefined),
   };
 }

@@ -33,6 +33,7 @@ export interface RedisAuditReport extends Verdict {
 
 const relays = 3;
 const sessionsPerRelay = 15;
+const acceptLimitMs = 30_000;
 /** Beyond the ten seconds after which a relay counts as dead, so that it wakes up as one that has lost its leases. */
 const stopMs = { least: 1000, most: 16_000 };
 /** So that each relay that wakes up has lost its leases. */
@@ -44,8 +45,15 @@ const entries = {
 
 type FaultKind = 'relay killed' | 'relay stopped' | 'Redis killed';
 
+/** Who was away, and when. */
+interface Fault extends Kill {
+  readonly subject: RelayProcess | 'Redis';
+}
+
 interface Chaos {
-  readonly kills: readonly Kill[];
+  readonly kills: readonly Fault[];
+  /** Of each time that Redis was killed: until it answered again, and from then until each relay that ran had said 250. */
+  readonly redisAway: readonly { readonly downMs: number; readonly relaysMs: number }[];
   readonly counts: ReadonlyMap<FaultKind, number>;
 }
 
@@ -73,7 +81,7 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
     }),
   );
   const progress = (): number => Math.max(Math.min(...loads.map(load => load.progress())), elapsed() / seconds);
-  const chaos = disturb({ all, redis, faults, random: seededRandom(seed + 100), progress, control });
+  const chaos = disturb({ all, loads, redis, faults, random: seededRandom(seed + 100), progress, control });
   const [disturbed] = await Promise.all([chaos, ...loads.map(load => load.done)]);
   const sentSeconds = elapsed();
   const sent = loads.flatMap(load => load.sent);
@@ -91,7 +99,9 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
     `sent ${sent.length} messages to ${relays} relays in ${sentSeconds.toFixed(1)} s, seed ${seed}; drained at ${drainedSeconds.toFixed(1)} s`,
     `recipients: acknowledged ${verdict.accepted}, delivered ${verdict.delivered}, bounced ${verdict.bounced}, queued ${queued}, lost ${verdict.lost.length}`,
     `messages without a 250: refused ${verdict.refused}, unknown ${verdict.unknown}, cut before the final dot ${verdict.unsent}`,
-    `faults: ${[...disturbed.counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}; longest a session could not send ${longestOutage(loads).toFixed(0)} ms`,
+    `faults: ${[...disturbed.counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}`,
+    `longest a session could not send: ${longestOutages(all, loads, disturbed.kills)}`,
+    `Redis away, then until each relay said 250: ${disturbed.redisAway.map(({ downMs, relaysMs }) => `${downMs} + ${relaysMs} ms`).join(', ') || 'never'}`,
     `duplicates ${verdict.duplicates.length}: ${describeDuplicates(verdict)}`,
     `keys left in Redis: ${left.join(' ')}`,
   ];
@@ -122,6 +132,7 @@ function configuration(sinkPort: number, redisPort: number): RelayConfigInput {
 
 interface ChaosOptions {
   readonly all: readonly RelayProcess[];
+  readonly loads: readonly Load[];
   readonly redis: RedisPeer;
   readonly faults: number;
   readonly random: () => number;
@@ -130,23 +141,24 @@ interface ChaosOptions {
 }
 
 /** One fault after the other, and each is mended before the next of its kind. */
-async function disturb({ all, redis, faults, random, progress, control }: ChaosOptions): Promise<Chaos> {
+async function disturb({ all, loads, redis, faults, random, progress, control }: ChaosOptions): Promise<Chaos> {
   const instants = Array.from({ length: faults }, random).sort((one, other) => one - other);
-  const kills: Kill[] = [];
+  const kills: Fault[] = [];
+  const redisAway: { downMs: number; relaysMs: number }[] = [];
   const counts = new Map<FaultKind, number>();
   const mending: Promise<void>[] = [];
   const busy = new Set<unknown>();
   const stopFor = control === 'no-fencing' ? stopMsWithoutFencing : stopMs;
 
-  function note(kind: FaultKind, fromMs: number): void {
+  function note(kind: FaultKind, subject: Fault['subject'], fromMs: number): void {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
-    kills.push({ fromMs, toMs: Date.now() });
+    kills.push({ fromMs, toMs: Date.now(), subject });
   }
 
   async function killRelay(relay: RelayProcess): Promise<void> {
     const fromMs = Date.now();
     await relay.kill();
-    note('relay killed', fromMs);
+    note('relay killed', relay, fromMs);
     await relay.start();
   }
 
@@ -155,7 +167,7 @@ async function disturb({ all, redis, faults, random, progress, control }: ChaosO
     process.kill(relay.pid, 'SIGSTOP');
     await delay(stopFor.least + random() * (stopFor.most - stopFor.least));
     process.kill(relay.pid, 'SIGCONT');
-    note('relay stopped', fromMs);
+    note('relay stopped', relay, fromMs);
   }
 
   async function killRedis(): Promise<void> {
@@ -163,7 +175,17 @@ async function disturb({ all, redis, faults, random, progress, control }: ChaosO
     await redis.kill();
     await delay(random() * 500);
     await redis.start();
-    note('Redis killed', fromMs);
+    note('Redis killed', 'Redis', fromMs);
+    const backMs = Date.now();
+    redisAway.push({ downMs: backMs - fromMs, relaysMs: await untilAllAccept(backMs) });
+  }
+
+  /** Relays that are killed or stopped meanwhile, or have no more to take, are not waited for. */
+  async function untilAllAccept(backMs: number): Promise<number> {
+    const since = (at: number): number => (loads[at]?.lastAcceptedMs() ?? 0) - backMs;
+    const waitsFor = (relay: RelayProcess, at: number): boolean => !busy.has(relay) && since(at) <= 0 && progress() < 1;
+    while (all.some(waitsFor) && Date.now() - backMs < acceptLimitMs) await delay(5);
+    return Date.now() - backMs;
   }
 
   function begin(subject: unknown, fault: () => Promise<void>): void {
@@ -182,7 +204,7 @@ async function disturb({ all, redis, faults, random, progress, control }: ChaosO
     else if (relay !== undefined) begin(relay, () => (which < 0.6 ? killRelay(relay) : stopRelay(relay)));
   }
   await Promise.all(mending);
-  return { kills, counts };
+  return { kills, counts, redisAway };
 }
 
 /** What does not go by itself. One question for all: to ask for each key of thousands takes minutes, and most are gone by then. */
@@ -200,6 +222,19 @@ async function keysLeft(redis: RedisPeer, all: readonly RelayProcess[]): Promise
   return said.split('\n').filter(key => key.trim() !== '');
 }
 
-function longestOutage(loads: readonly Load[]): number {
-  return Math.max(...loads.map(load => load.longestOutageMs()));
+/** By whether its own relay was killed or stopped meanwhile, or only Redis was, or nobody. */
+function longestOutages(all: readonly RelayProcess[], loads: readonly Load[], faults: readonly Fault[]): string {
+  const longest = { 'its relay killed or stopped': 0, 'only Redis killed': 0, neither: 0 };
+  for (const [at, { outages }] of loads.entries()) {
+    for (const { fromMs, toMs } of outages) {
+      const during = faults.filter(fault => fault.fromMs <= toMs && fault.toMs >= fromMs);
+      const own = during.some(({ subject }) => subject === all[at]);
+      const redis = during.some(({ subject }) => subject === 'Redis');
+      const why = own ? 'its relay killed or stopped' : redis ? 'only Redis killed' : 'neither';
+      longest[why] = Math.max(longest[why], toMs - fromMs);
+    }
+  }
+  return Object.entries(longest)
+    .map(([why, ms]) => `${why} ${ms.toFixed(0)} ms`)
+    .join(', ');
 }
