@@ -46,6 +46,8 @@ export const reasons = {
   Terminating: 'The object is being deleted: no new mail is taken.',
   RollingOut: 'Pods are being made, replaced or removed.',
   RolledOut: 'All pods are as asked for.',
+  VolumeExpansionRefused:
+    'Volumes are smaller than spec.queue.volume.size says, and the API server does not let them grow. Mail flows as before.',
   Draining: 'Pods that are no longer wanted deliver what their queues hold, and take no new mail.',
   DrainTimedOut: 'The time for draining is over; what was left stays on volumes that are kept.',
   NotDraining: 'No pod is on its way out with mail in its queue.',

@@ -13,6 +13,7 @@ export const warnedReasons: ReadonlySet<string> = new Set([
   'CertificateExpired',
   'CertManagerNotFound',
   'DrainTimedOut',
+  'VolumeExpansionRefused',
 ]);
 
 interface Told extends KubeObject {

@@ -23,6 +23,8 @@ export interface Applied {
   readonly workload: KubeObject | undefined;
   /** What the API server would not take. What comes after it in the order was not tried: it may build on it. */
   readonly refusal: ApiError | undefined;
+  /** Names of claims that may not grow. Nothing builds on them, and trying again at once would not help. */
+  readonly refusedClaims: readonly string[];
 }
 
 interface Parts {
@@ -32,6 +34,7 @@ interface Parts {
 
 /** @throws ConnectionError, and ApiError for what waiting alone can mend */
 export async function applyDesired(parts: Parts, turn: Turn): Promise<Applied> {
+  const refusedClaims: string[] = [];
   let workload: KubeObject | undefined;
   try {
     const { relay, desired, signal } = turn;
@@ -42,11 +45,13 @@ export async function applyDesired(parts: Parts, turn: Turn): Promise<Applied> {
       if (object.kind === 'StatefulSet' || object.kind === 'Deployment') workload = now;
     }
     for (const reference of desired.absent) await parts.writer.remove(relay, reference, signal);
-    for (const patch of desired.patches) await patchOne(parts, turn, patch);
-    return { workload, refusal: undefined };
+    for (const patch of desired.patches) {
+      if (!(await isPatched(parts, turn, patch))) refusedClaims.push(patch.metadata.name);
+    }
+    return { workload, refusal: undefined, refusedClaims };
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    return { workload, refusal: error };
+    return { workload, refusal: error, refusedClaims };
   }
 }
 
@@ -66,17 +71,23 @@ function isStartedWith(relay: MailRelay, { kind, metadata: { name } }: DesiredOb
   return ['ServiceAccount', 'Secret'].includes(kind) || (kind === 'ConfigMap' && name === namesOf(relay).config);
 }
 
-async function patchOne({ deps, writer }: Parts, { relay, signal }: Turn, patch: DesiredObject): Promise<void> {
+/** False of a claim that is refused: its storage class lets nothing grow, or a quota is used up. */
+async function isPatched({ deps, writer }: Parts, { relay, signal }: Turn, patch: DesiredObject): Promise<boolean> {
   const key = nameOf(relay);
-  const all = patch.kind === podKind.kind ? deps.cluster.podsOf(key) : deps.cluster.claimsOf(key);
+  const isPod = patch.kind === podKind.kind;
+  const all = isPod ? deps.cluster.podsOf(key) : deps.cluster.claimsOf(key);
   const live = all.find(({ metadata }) => metadata.name === patch.metadata.name);
-  if (live === undefined) return;
+  if (live === undefined) return true;
   try {
     await writer.patch(patch, live, signal);
   } catch (error) {
     // Gone, or another one by this name: it will be seen, and looked at anew.
-    if (!isNotFound(error) && !isConflict(error)) throw error;
+    if (isNotFound(error) || isConflict(error)) return true;
+    if (isPod || !isRefusal(error)) throw error;
+    deps.log.warn({ err: error, key }, 'a volume may not grow');
+    return false;
   }
+  return true;
 }
 
 /** Not: a conflict, a limit, or trouble of the server's own. */

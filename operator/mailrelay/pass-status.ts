@@ -17,6 +17,7 @@ export interface PassOutcome {
   /** As the pass left it. */
   readonly workload: KubeObject | undefined;
   readonly taken: readonly string[];
+  readonly refusedClaims: readonly string[];
   /** Where it is from an authority of the relay's own. */
   readonly ownCertificatePem: string | undefined;
   readonly nowMs: number;
@@ -76,7 +77,7 @@ function certificateOf({ observed, ownCertificatePem }: PassOutcome): RelayObser
   return certificate && { notAfterMs: endOf(certificate.certificate), ownPem: ownCertificatePem };
 }
 
-function workloadObservation({ observed, desired, workload }: PassOutcome): WorkloadObservation {
+function workloadObservation({ observed, desired, workload, refusedClaims }: PassOutcome): WorkloadObservation {
   const { spec, status = {}, metadata } = (workload ?? {}) as Partial<Workload>;
   const { existing, drainOver } = observed.input;
   const { replicas = 0, readyReplicas = 0, updatedReplicas = 0, observedGeneration } = status;
@@ -89,5 +90,6 @@ function workloadObservation({ observed, desired, workload }: PassOutcome): Work
     scale: desired.scale,
     isDrainOver: drainOver,
     pods: existing.pods,
+    refusedClaims,
   };
 }

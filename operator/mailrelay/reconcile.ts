@@ -12,11 +12,10 @@ import type { RelayState } from '../cluster/relay-states.ts';
 import type { ControllerDeps } from '../controller.ts';
 import { nameOf } from '../domainpolicy/attach.ts';
 import { type ApiError, isConflict, isNotFound } from '../kube/errors.ts';
-import type { KubeObject } from '../kube/object.ts';
 import type { Reconcile, Requeue } from '../kube/workqueue.ts';
 import { drainFinalizer } from '../labels.ts';
 import { tellNews } from '../news.ts';
-import { applyDesired } from './apply-desired.ts';
+import { type Applied, applyDesired } from './apply-desired.ts';
 import { configurationToRun } from './desired/configuration.ts';
 import { type Desired, desiredRelay } from './desired/desired.ts';
 import type { ObservedPod } from './desired/input.ts';
@@ -124,6 +123,8 @@ async function withFinalizer({ apply }: ControllerDeps, relay: MailRelay, signal
   };
 }
 
+const nothingApplied: Applied = { workload: undefined, refusal: undefined, refusedClaims: [] };
+
 interface Pass {
   readonly relay: MailRelay;
   readonly kept: KeptMaterial;
@@ -138,9 +139,8 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const { relay, observed, isHeld, kept, nowMs } = pass_;
   const key = nameOf(relay);
   const desired = desiredRelay(observed.input, deps.options.desired);
-  let refusal: ApiError | undefined;
-  let workload: KubeObject | undefined;
-  if (!isHeld) ({ workload, refusal } = await applyDesired({ deps, writer }, { relay, desired, signal }));
+  const applied = isHeld ? nothingApplied : await applyDesired({ deps, writer }, { relay, desired, signal });
+  const { workload, refusal, refusedClaims } = applied;
   const { configuration, scale } = desired;
   const { pods } = observed.input.existing;
   const toRun = configurationToRun(configuration);
@@ -158,6 +158,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
     appliedRevision,
     workload: workload ?? workloadOf(deps.cluster, relay),
     taken: stillTaken(writer, relay, desired),
+    refusedClaims,
     ownCertificatePem: relay.spec.tls.type === 'SelfSigned' ? kept.certificate?.certificate : undefined,
     nowMs,
   };
@@ -166,7 +167,8 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const heldMs = refusal === undefined ? parts.hold.leftMs(relay, status, nowMs) : undefined;
   if (heldMs !== undefined) return { requeue: { requeueAfterMs: heldMs } };
   await writeStatus(deps, relay, status, signal);
-  const requeueAfterMs = dueInMs({ relay, status, isDraining: isDraining(relay, scale), taken: outcome.taken, nowMs });
+  const { taken } = outcome;
+  const requeueAfterMs = dueInMs({ relay, status, isDraining: isDraining(relay, scale), taken, refusedClaims, nowMs });
   return { requeue: { requeueAfterMs }, refusal };
 }
 

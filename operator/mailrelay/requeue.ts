@@ -9,20 +9,25 @@ export interface Situation {
   readonly status: MailRelayStatus;
   readonly isDraining: boolean;
   readonly taken: readonly string[];
+  readonly refusedClaims: readonly string[];
   readonly nowMs: number;
 }
+
+/** Nobody tells when a storage class lets volumes grow, or a quota has room again. */
+const claimsRefusedForMs = 600_000;
 
 /** Also the step of what has years: the authorities. */
 const longestMs = 6 * 3_600_000;
 const shortestMs = 1000;
 
-export function dueInMs({ relay, status, isDraining, taken, nowMs }: Situation): number {
+export function dueInMs({ relay, status, isDraining, taken, refusedClaims, nowMs }: Situation): number {
   const { certificate } = status;
   const times = [
     certificate?.renewalTime === undefined ? undefined : Date.parse(certificate.renewalTime),
     certificate?.notAfterTime === undefined ? undefined : Date.parse(certificate.notAfterTime),
     isDraining ? drainDeadlineMs(relay, status) : undefined,
     taken.length === 0 ? undefined : nowMs + takenForMs,
+    refusedClaims.length === 0 ? undefined : nowMs + claimsRefusedForMs,
   ].filter(time => time !== undefined);
   // What is over already is done, or waits for something that will be seen.
   const next = Math.min(...times.filter(time => time > nowMs), nowMs + longestMs);

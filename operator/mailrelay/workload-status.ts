@@ -16,6 +16,8 @@ export interface WorkloadObservation {
   readonly scale: Scale;
   readonly isDrainOver: boolean;
   readonly pods: readonly ObservedPod[];
+  /** Names of claims that may not become as large as is asked for. */
+  readonly refusedClaims: readonly string[];
 }
 
 /** The one revision that every ready pod runs; undefined when there is none, or they differ, or one has not said. */
@@ -55,11 +57,15 @@ function availability(relay: MailRelay, { readyReplicas, wanted }: WorkloadObser
     : fails('Ready', 'PodsUnavailable', `fewer than ${least} of ${wanted} pods are ready`);
 }
 
-function progressing({ replicas, readyReplicas, updatedReplicas, isCurrent, wanted }: WorkloadObservation): Verdict {
+function progressing(workload: WorkloadObservation): Verdict {
+  const { replicas, readyReplicas, updatedReplicas, isCurrent, wanted, refusedClaims } = workload;
   const done = isCurrent && replicas === wanted && readyReplicas === wanted && updatedReplicas === wanted;
-  return done
-    ? fails('Progressing', 'RolledOut', `${wanted} pods are as asked for`)
-    : holds('Progressing', 'RollingOut', `pods are being brought to ${wanted}, all of the current template`);
+  if (!done)
+    return holds('Progressing', 'RollingOut', `pods are being brought to ${wanted}, all of the current template`);
+  if (refusedClaims.length === 0) return fails('Progressing', 'RolledOut', `${wanted} pods are as asked for`);
+  const [first, ...more] = refusedClaims.toSorted();
+  const others = more.length === 0 ? '' : ` and ${more.length} more`;
+  return fails('Progressing', 'VolumeExpansionRefused', `the API server does not let volumes grow: ${first}${others}`);
 }
 
 function draining(relay: MailRelay, { scale, isDrainOver, pods, replicas }: WorkloadObservation): Verdict {

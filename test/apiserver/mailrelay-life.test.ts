@@ -143,7 +143,7 @@ interface Claim extends KubeObject {
   readonly status?: { readonly capacity?: { readonly storage: string } };
 }
 
-test('a larger volume grows where its storage class allows it; where not, the relay takes up other changes as before', async () => {
+test('a larger volume grows where its storage class allows it; where not, a condition says so, and the relay takes up other changes as before', async () => {
   for (const [name, allowVolumeExpansion] of [
     ['elastic', true],
     ['rigid', false],
@@ -173,6 +173,9 @@ test('a larger volume grows where its storage class allows it; where not, the re
   await untilTakenUp('stiff', async () => {
     await world.createPolicy({ relayRef: { name: 'stiff', namespace: 'mail' }, domains: ['stiff.example.com'] });
   });
+  const stiff = await world.untilReason(named('stiff'), 'Progressing', 'VolumeExpansionRefused');
+  assert.equal(reasonOf(stiff.status, 'Ready'), 'Ready', 'mail flows');
+  await waitUntil('the Event', async () => (await eventReasons('stiff')).includes('VolumeExpansionRefused'));
   const { spec } = await world.api.get<Claim>(persistentVolumeClaims, named('queue-stiff-relay-0'));
   assert.equal(spec.resources.requests.storage, '1Gi');
 });

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import type { MailRelay } from '../../../crds/mail-relay.ts';
-import { domainPolicies, mailRelays, pods, resourceOf } from '../../../operator/cluster/kinds.ts';
+import {
+  domainPolicies,
+  mailRelays,
+  persistentVolumeClaims,
+  pods,
+  resourceOf,
+} from '../../../operator/cluster/kinds.ts';
 import { RelayStates } from '../../../operator/cluster/relay-states.ts';
 import type { Controller } from '../../../operator/controller.ts';
 import { createApplier } from '../../../operator/kube/apply.ts';
@@ -463,6 +469,35 @@ describe('what a pass meets', () => {
     await assert.rejects(started.pass(), ApiError);
     assert.equal(reasonOf('CertificateReady'), 'CertificateIssued');
     assert.ok(revision() !== '');
+  });
+
+  it('a volume that may not grow: the others are tried, nothing fails, and it is looked at again in ten minutes', async () => {
+    putRelay({ replicas: 2 });
+    const labels = selectorLabels(relay());
+    for (const ordinal of [0, 1]) {
+      const metadata = { name: `queue-outbound-relay-${ordinal}`, namespace: 'mail', labels };
+      const spec = { resources: { requests: { storage: '1Mi' } } };
+      cluster.put(persistentVolumeClaims, {
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata,
+        spec,
+      } as KubeObject);
+    }
+    const tried: string[] = [];
+    cluster.onRequest = ({ path }) => {
+      if (!path.includes('/persistentvolumeclaims/')) return;
+      tried.push(path.slice(path.lastIndexOf('/') + 1));
+      throw new ApiError('test', { code: 403, reason: 'Forbidden' });
+    };
+    const started = start();
+    assert.equal(await started.pass(), 600_000);
+    assert.deepEqual(tried.sort(), ['queue-outbound-relay-0', 'queue-outbound-relay-1']);
+    cluster.onRequest = ({ path }) => {
+      if (path.includes('/persistentvolumeclaims/'))
+        throw new ApiError('test', { code: 503, reason: 'ServiceUnavailable' });
+    };
+    await assert.rejects(started.pass(), ApiError, 'trouble of the server is no refusal');
   });
 });
 

@@ -24,6 +24,7 @@ const workload: WorkloadObservation = {
   scale: { replicas: 2, leaving: [] },
   isDrainOver: false,
   pods: [],
+  refusedClaims: [],
 };
 const noCertificate = { reason: 'CertificatePending', message: 'asked of ClusterIssuer internal' } as const;
 
@@ -135,6 +136,10 @@ const cases: Readonly<Record<string, readonly [Changes, Partial<typeof good>]>> 
   'the workload’s status is about an older spec': [
     { workload: { isCurrent: false } },
     { Progressing: 'True RollingOut' },
+  ],
+  'volumes may not grow': [
+    { workload: { refusedClaims: ['queue-outbound-relay-1', 'queue-outbound-relay-0'] } },
+    { Progressing: 'False VolumeExpansionRefused' },
   ],
   'a pod is on its way out': [
     { workload: { replicas: 3, readyReplicas: 3, updatedReplicas: 3, wanted: 3, scale: leaving } },
