@@ -79,7 +79,7 @@ export function desiredRelay(input: RelayInput, options: DesiredOptions): Desire
     handover: replicaHandover(input),
     objects,
     // Claims last: a storage class that lets nothing grow refuses them, and pods must be told of their configuration all the same.
-    patches: [...podNudges(input, revision, scale.leaving), ...largerClaims(input)],
+    patches: [...podNudges(input, revision, scale), ...largerClaims(input)],
     absent: absentOf(input, objects, fileShards),
     configuration,
     scale,

@@ -5,18 +5,20 @@
  * before it had seen what was written, it is made to look again, a few times at most (pods.ts). The serving label takes a pod that is to go out of its Service before it goes.
  */
 import { nudgesAnnotation, revisionAnnotation, servingLabel } from '../../labels.ts';
-import type { RelayInput } from './input.ts';
+import type { ObservedPod, RelayInput } from './input.ts';
 import type { DesiredObject } from './object.ts';
+import { isGoing, type Scale } from './scale.ts';
 
 export function podNudges(
   { relay, existing }: Pick<RelayInput, 'relay' | 'existing'>,
   revision: string | undefined,
-  leaving: readonly string[],
+  scale: Scale,
 ): DesiredObject[] {
   return existing.pods
     .filter(({ terminating }) => !terminating)
-    .flatMap(({ name, uid, labels, annotations, nudged }) => {
-      const serving = String(!leaving.includes(name));
+    .flatMap(pod => {
+      const { name, uid, labels, annotations, nudged } = pod;
+      const serving = servingOf(pod, relay, scale);
       const told = revision ?? annotations[revisionAnnotation];
       const isToldAlready = annotations[revisionAnnotation] === told;
       const before = isToldAlready ? nudgesOf(annotations) : 0;
@@ -38,6 +40,15 @@ export function podNudges(
         },
       ];
     });
+}
+
+/**
+ * What is about to be ended stays as it is. Back in the Service for that moment, it would get clients, and what it said of its queue would
+ * not stand: an empty volume would be kept.
+ */
+function servingOf(pod: ObservedPod, relay: RelayInput['relay'], scale: Scale): string {
+  if (scale.leaving.includes(pod.name)) return 'false';
+  return isGoing(pod, relay, scale) ? (pod.labels[servingLabel] ?? 'true') : 'true';
 }
 
 function nudgesOf({ [nudgesAnnotation]: text = '0' }: Readonly<Record<string, string>>): number {

@@ -55,6 +55,12 @@ export function isDraining({ metadata, spec }: RelayInput['relay'], { replicas =
   return leaving.length > 0 || (spec.autoscaling === undefined && replicas > wanted);
 }
 
+/** Its workload ends it, now or in a moment. */
+export function isGoing(pod: Pick<ObservedPod, 'name'>, { spec }: RelayInput['relay'], { replicas }: Scale): boolean {
+  if (replicas === undefined) return false;
+  return spec.queue.type === 'Volume' ? ordinalOf(pod) >= replicas : replicas === 0;
+}
+
 function ordinalsFrom(first: number, end: number): number[] {
   return Array.from({ length: Math.max(0, end - first) }, (_, index) => first + index);
 }

@@ -207,4 +207,18 @@ describe('running pods', () => {
       [{ 'postroad.dev/serving': 'true' }],
     );
   });
+
+  it('that the workload is about to end stay out of the Service: back in it, what they said of their queues would not stand', () => {
+    const annotations = { 'postroad.dev/configuration-revision': desiredRevision() };
+    const out = { annotations, labels: { 'postroad.dev/serving': 'false' } };
+    assert.deepEqual(
+      told([pod('outbound-relay-0', { annotations }), { ...holding('outbound-relay-1', 0), ...out }]),
+      [],
+    );
+    const deleted = storedRelay({}, { deletionTimestamp: '2026-01-01T00:00:00Z' });
+    const { patches } = desiredOf(deleted, {
+      existing: { ...running(0, []), pods: [{ ...holding('outbound-relay-0', 0), ...out }] },
+    });
+    assert.deepEqual(patches, []);
+  });
 });
