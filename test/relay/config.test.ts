@@ -66,8 +66,10 @@ test('a queue in Redis is complete in itself', () => {
     [{ minReplicas: 1 }, 'minReplicas'],
     [{ type: 'Cluster', sentinel: undefined, database: 1 }, 'database'],
   ] as const;
-  for (const [fields, at] of table)
-    assert.match(faultsOf(queue(fields)).join(), new RegExp(`^queue.redis.${at}: [^,]*$`));
+  for (const [fields, at] of table) {
+    const places = faultsOf(queue(fields)).map(fault => fault.split(':')[0]);
+    assert.deepEqual(places, [`queue.redis.${at}`]);
+  }
 });
 
 test('one domain has one policy', () => {
