@@ -3,9 +3,10 @@
  * decide: a thousand relays are 14,000 objects, and most of an object is what nobody asks for.
  */
 
+import { appliedHashAnnotation } from '../kube/apply.ts';
 import type { KubeObject, Resource } from '../kube/object.ts';
 import { keepingOwnFields, type Transform, withoutManagedFields } from '../kube/transform.ts';
-import { fieldManager } from '../labels.ts';
+import { fieldManager, nudgesAnnotation, revisionAnnotation, servingLabel } from '../labels.ts';
 
 interface Content {
   readonly spec?: Fields;
@@ -38,7 +39,7 @@ export const namespaceLabels: Transform<KubeObject> = ({ apiVersion, kind, metad
 export const pod: Transform<KubeObject> = object => {
   const { spec = {}, status = {} } = object as KubeObject & Content;
   const conditions = listOf(status['conditions']).map(condition => pick(condition, ['type', 'status']));
-  return partly(object, {
+  return partly(namedOnly(object), {
     spec: pick(spec, ['nodeName']),
     status: { ...pick(status, ['phase', 'podIP']), conditions },
   });
@@ -48,7 +49,7 @@ export const pod: Transform<KubeObject> = object => {
 export const claim: Transform<KubeObject> = object => {
   const { spec = {}, status = {} } = object as KubeObject & Content;
   const kept = { spec: pick(spec, ['resources', 'storageClassName']), status: pick(status, ['phase', 'capacity']) };
-  return partly(object, kept);
+  return partly(namedOnly(object), kept);
 };
 
 /** `spec.replicas`, `.volumeClaimTemplates`, `.template.spec.volumes`; all of status. */
@@ -99,6 +100,22 @@ function partly({ apiVersion, kind, ...object }: KubeObject, content: object): K
   return ownFields({ apiVersion, kind, metadata: metadataOf({ apiVersion, kind, ...object }), ...content });
 }
 
+/** Anybody's pods and claims may have our labels, and as much beside them as the API server takes. */
+function namedOnly({ metadata, ...object }: KubeObject): KubeObject {
+  const { namespace = '', name, uid = '', resourceVersion = '', deletionTimestamp } = metadata;
+  const { labels = {}, annotations = {}, ownerReferences = [], managedFields = [] } = metadata;
+  const controllers = ownerReferences.filter(({ controller }) => controller === true);
+  const kept = {
+    ...{ namespace, name, uid, resourceVersion },
+    labels: pick(labels, ['app.kubernetes.io/instance', servingLabel]),
+    annotations: pick(annotations, [revisionAnnotation, nudgesAnnotation, appliedHashAnnotation]),
+    ownerReferences: controllers,
+    managedFields,
+    ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+  };
+  return { ...object, metadata: kept };
+}
+
 function metadataOf({ metadata }: KubeObject): KubeObject['metadata'] {
   const { annotations, ...rest } = metadata;
   if (annotations === undefined) return metadata;
@@ -106,8 +123,13 @@ function metadataOf({ metadata }: KubeObject): KubeObject['metadata'] {
   return { ...rest, annotations: kept };
 }
 
-function pick(fields: Fields, names: readonly string[]): Fields {
-  return Object.fromEntries(names.flatMap(name => (fields[name] === undefined ? [] : [[name, fields[name]]])));
+function pick<T>(fields: Readonly<Record<string, T>>, names: readonly string[]): Readonly<Record<string, T>> {
+  return Object.fromEntries(
+    names.flatMap(name => {
+      const value = fields[name];
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
 }
 
 function fieldsOf(value: unknown): Fields {

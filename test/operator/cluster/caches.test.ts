@@ -8,6 +8,7 @@ import {
   managedKinds,
   namespaces,
   optionalKinds,
+  persistentVolumeClaims,
   pods,
   secrets,
 } from '../../../operator/cluster/kinds.ts';
@@ -124,6 +125,35 @@ test('changes are told by what they are about, and the caches already show them'
   const change = await waitUntil('the Secret', () => changes.find(({ about }) => about === 'UserSecret'));
   const told = { about: 'UserSecret', key: 'mail/users', relays: ['mail/outbound'], policies: [], isInitial: false };
   assert.deepEqual(change, told);
+});
+
+test('of pods and claims, which anybody may give our labels, only what is read is kept', async t => {
+  const { caches } = await start(t, api => {
+    api.put(mailRelays, relay);
+    for (const resource of [pods, persistentVolumeClaims]) {
+      const object = managedObject(resource, 'outbound-relay-0', { 'postroad.dev/serving': 'true', theirs: 'x' });
+      const annotations = { 'postroad.dev/nudges': '1', theirs: 'x'.repeat(200_000) };
+      const owner = { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'outbound-relay', uid: '1', controller: true };
+      const ownerReferences = [{ ...owner, controller: false, uid: '2' }, owner];
+      const finalizers = ['example.com/theirs'];
+      api.put(resource, { ...object, metadata: { ...object.metadata, annotations, ownerReferences, finalizers } });
+    }
+  });
+  const { cluster } = caches;
+  for (const [kept] of [cluster.podsOf('mail/outbound'), cluster.claimsOf('mail/outbound')]) {
+    assert.ok(kept !== undefined);
+    const { resourceVersion: _, uid: __, ...metadata } = kept.metadata;
+    assert.deepEqual(metadata, {
+      name: 'outbound-relay-0',
+      namespace: 'mail',
+      labels: { 'app.kubernetes.io/instance': 'outbound', 'postroad.dev/serving': 'true' },
+      annotations: { 'postroad.dev/nudges': '1' },
+      ownerReferences: [
+        { apiVersion: 'apps/v1', kind: 'StatefulSet', name: 'outbound-relay', uid: '1', controller: true },
+      ],
+    });
+    assert.ok(JSON.stringify(kept).length < 1000);
+  }
 });
 
 test('everything that is there can be told again, as of a first list', async t => {
