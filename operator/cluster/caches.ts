@@ -28,6 +28,7 @@ import {
   pods,
   secrets,
 } from './kinds.ts';
+import { createStrays } from './strays.ts';
 import { createUserSecrets, nameAndVersion, secretMetadata } from './user-secrets.ts';
 import { createView, type View, type ViewOptions } from './view.ts';
 
@@ -63,6 +64,9 @@ const managedSelector = `app.kubernetes.io/managed-by=${fieldManager}`;
 /** Pods and claims have only the labels of their workload's selector (labels.ts). */
 const relayPodSelector = 'app.kubernetes.io/name=postroad,app.kubernetes.io/component=relay';
 
+/** Kept whole, where they are somebody's who is known (strays.ts). */
+const kindsWithContent = ['Secret', 'ConfigMap', 'DNSEndpoint'];
+
 export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Caches {
   const handlers = new Set<(change: ClusterChange) => void>();
   const tell = (change: ClusterChange): void => {
@@ -75,6 +79,13 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
   const relays = confined<MailRelay>({ resource: mailRelays, transform: userObject });
   const policies = confined<DomainPolicy>({ resource: domainPolicies, transform: userObject, ...everywhere });
   const namespaces = confined({ resource: namespaceKind, transform: namespaceLabels, ...everywhere });
+  const owners = [relays.addIndex(listed(uidOf)), policies.addIndex(listed(uidOf))];
+  const strays = createStrays({
+    ...parts,
+    isOwner: (uid, namespace) =>
+      owners.some(index => index.get(uid).some(({ metadata }) => metadata.namespace === namespace)),
+    isRelay: key => relays.get(key) !== undefined,
+  });
   const managed = new Map(managedKinds.map(resource => [resource.kind, managedView(resource)]));
   const relayPods = confined({ resource: pods, transform: pod, labelSelector: relayPodSelector });
   const claims = confined({ resource: persistentVolumeClaims, transform: claim, labelSelector: relayPodSelector });
@@ -88,7 +99,9 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
     const isOptional = Object.values<Resource>(optionalKinds).includes(resource);
     const onKnown = (): void => tell({ about: 'Kinds', isInitial: false });
     const optional = isOptional ? { isOptional, onKnown } : {};
-    return confined({ resource, labelSelector: managedSelector, transform: managedObject(resource), ...optional });
+    const kept = managedObject(resource);
+    const transform = kindsWithContent.includes(resource.kind) ? strays.keeping(kept) : kept;
+    return confined({ resource, labelSelector: managedSelector, transform, ...optional });
   }
 
   const policiesByRelay = policies.addIndex(policy => [relayNameOf(policy)]);
@@ -100,7 +113,7 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
   const claimsByRelay = byRelay(claims);
   const keySecrets = viewOf(secrets).addIndex(listed(policyKeyOf));
 
-  function viewOf({ kind }: Resource): View<KubeObject> {
+  function viewOf({ kind }: Pick<Resource, 'kind'>): View<KubeObject> {
     const view = managed.get(kind);
     if (view === undefined) throw new RangeError(`${kind} is no kind that relays have objects of`);
     return view;
@@ -118,6 +131,22 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
     namespaces: relayNamespaces,
     isReferenced: key => relaysBySecret.get(key).length + policiesBySecret.get(key).length > 0,
   });
+  const rereads = new Set<Promise<void>>();
+  const ended = new AbortController();
+  function rereadAll(kind: string, objects: readonly (KubeObject | undefined)[]): void {
+    for (const object of objects) {
+      if (object === undefined || !strays.isUnread(object)) continue;
+      const reread = (): Promise<void> => viewOf({ kind }).reread(object, ended.signal);
+      const done = strays.readAgain(object, reread, ended.signal).finally(() => rereads.delete(done));
+      rereads.add(done);
+    }
+  }
+  /** What belongs to it may have been seen before it. */
+  relays.onChange(({ key }) => {
+    for (const kind of ['Secret', 'ConfigMap']) rereadAll(kind, managedByRelay.get(kind)?.get(key) ?? []);
+  });
+  policies.onChange(({ key }) => rereadAll('DNSEndpoint', [viewOf(optionalKinds.dnsEndpoint).get(`${key}-dns`)]));
+
   userSecrets.onChange((key, isInitial) => {
     const readers = {
       relays: relaysBySecret.get(key).map(keyOfObject),
@@ -152,13 +181,13 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
       policies: policies.values,
       policiesNaming: key => policiesByRelay.get(key),
       namespaces: namespaceMap,
-      managed: (resource, key) => viewOf(resource).get(key),
-      managedOf: ({ kind }, relayKey) => managedByRelay.get(kind)?.get(relayKey) ?? [],
+      managed: (resource, key) => strays.asRead(viewOf(resource).get(key)),
+      managedOf: ({ kind }, relayKey) => (managedByRelay.get(kind)?.get(relayKey) ?? []).map(strays.asRead),
       podsOf: key => podsByRelay.get(key),
       claimsOf: key => claimsByRelay.get(key),
       kinds: kindsOf(viewOf),
       hasSecret: key => secretVersions.get(key) !== undefined,
-      keySecretsOf: key => keySecrets.get(key),
+      keySecretsOf: key => keySecrets.get(key).map(strays.asRead),
       readSecret: userSecrets.read,
     },
     get isSynced() {
@@ -184,7 +213,15 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
       for (const object of claims.values()) handler({ about: 'Claim', ...initial(object) });
     },
     async run(signal) {
-      await Promise.all([...views.map(view => view.run(signal)), userSecrets.run(signal)]);
+      const owners = Promise.all([relays.whenSynced(signal), policies.whenSynced(signal)]);
+      // Their content is kept by who owns them.
+      const inOrder = async (view: View<never>): Promise<void> => {
+        if (kindsWithContent.includes(view.kind)) await owners.catch(() => undefined);
+        await view.run(signal);
+      };
+      await Promise.all([...views.map(inOrder), userSecrets.run(signal)]);
+      ended.abort();
+      await Promise.all(rereads);
     },
   };
 }
@@ -209,6 +246,10 @@ function kindsOf(viewOf: (resource: Resource) => View<KubeObject>): Cluster['kin
 
 function initial<T extends KubeObject>(object: T) {
   return { type: 'added' as const, key: keyOfObject(object), object, previous: undefined, isInitial: true };
+}
+
+function uidOf({ metadata }: KubeObject): string | undefined {
+  return metadata.uid;
 }
 
 function keyOfObject({ metadata }: KubeObject): string {

@@ -1,6 +1,6 @@
 /** One kind as seen in the whole cluster, or in some namespaces: then one reflector each, and together they look like one. */
 import type { MetricLabels, MetricSink } from '../kube/metrics.ts';
-import { type KubeObject, nameOf } from '../kube/object.ts';
+import { type KubeObject, keyOf, nameOf } from '../kube/object.ts';
 import { type Change, createReflector, type Reflector, type ReflectorOptions } from '../kube/reflector.ts';
 import type { ObjectIndex } from '../kube/store.ts';
 
@@ -16,6 +16,8 @@ export interface View<T extends KubeObject> {
   /** Before run(). */
   onChange(handler: (change: Change<T>) => void): void;
   addIndex(valuesOf: (object: T) => readonly string[]): ObjectIndex<T>;
+  /** @throws ApiError, ConnectionError */
+  reread(known: T, signal: AbortSignal): Promise<void>;
   /** Resolves when the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -68,6 +70,9 @@ function viewOf<T extends KubeObject>(
       const [only] = indexes;
       if (indexes.length === 1 && only !== undefined) return { get: value => only.get(value) };
       return { get: value => indexes.flatMap(index => index.get(value)) };
+    },
+    async reread(known, signal) {
+      await reflectors.get(placeOf(keyOf(known.metadata)))?.reread(known, signal);
     },
     async run(signal) {
       await Promise.all(all.map(reflector => reflector.run(signal)));

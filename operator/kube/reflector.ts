@@ -17,7 +17,7 @@ import { unlessAborted } from './deadline.ts';
 import { ApiError, faultOf, isGone, isNotFound } from './errors.ts';
 import { type ListOptions, listPages } from './list.ts';
 import type { MetricSink } from './metrics.ts';
-import { type KubeObject, keyOf, type Resource } from './object.ts';
+import { type KubeObject, keyOf, pathOf, type Resource } from './object.ts';
 import { MutableStore, type ObjectIndex, type ObjectStore } from './store.ts';
 import { type Transform, withoutManagedFields } from './transform.ts';
 import { createUptime, type Uptime } from './uptime.ts';
@@ -67,6 +67,8 @@ export interface Reflector<T extends KubeObject> {
   /** Before run(). */
   onChange(handler: (change: Change<T>) => void): void;
   addIndex(valuesOf: (object: T) => readonly string[]): ObjectIndex<T>;
+  /** Transforms one object anew, unless the watch was quicker. @throws ApiError, ConnectionError */
+  reread(known: T, signal: AbortSignal): Promise<void>;
   /** Resolves when the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -213,6 +215,13 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
     },
     onChange: handler => void handlers.push(handler),
     addIndex: valuesOf => store.addIndex(valuesOf),
+    async reread(known, signal) {
+      const path = pathOf(resource, known.metadata);
+      const object = transform(await client.request<T>({ method: 'GET', path, signal }));
+      if (store.get(keyOf(known.metadata)) !== known) return;
+      store.set(object);
+      tell({ type: 'updated', object, previous: known });
+    },
     async run(signal) {
       while (!signal.aborted) {
         try {

@@ -49,11 +49,16 @@ export class StubCluster {
     return [...this.#watches].some(watch => watch.plural === plural);
   }
 
+  /** Of single objects: so many more answers are a failure of the server. */
+  failGets = 0;
+
   readonly script = ({ path, query }: SeenRequest, response: ServerResponse): unknown => {
     const groups = /^\/api(?:s\/[^/]+)?\/[^/]+(?:\/namespaces\/(?<namespace>[^/]+))?\/(?<plural>[a-z]+)$/.exec(
       path,
     )?.groups;
     const { plural = '', namespace } = groups ?? {};
+    const one = /\/namespaces\/(?<place>[^/]+)\/(?<kind>[a-z]+)\/(?<name>[^/]+)$/.exec(path)?.groups;
+    if (one !== undefined) return this.#get(one['kind'] ?? '', `${one['place']}/${one['name']}`, response);
     if (groups === undefined || this.unknown.has(plural)) return false;
     if (query.get('watch') === 'true') return this.#watch({ plural, namespace, response });
     this.lists.push(path);
@@ -61,6 +66,14 @@ export class StubCluster {
     const items = [...(this.#objects.get(plural)?.values() ?? [])].filter(object => isIn(object, namespace));
     return reply(response, { metadata: { resourceVersion: String(this.#version) }, items });
   };
+
+  #get(plural: string, key: string, response: ServerResponse): unknown {
+    const object = this.#objects.get(plural)?.get(key);
+    if (object === undefined) return false;
+    if (this.failGets === 0) return reply(response, object);
+    this.failGets -= 1;
+    return reply(response, { code: 500, reason: 'InternalError' }, 500);
+  }
 
   #watch(watch: Watch): void {
     watch.response.writeHead(200, { 'content-type': 'application/json' });
