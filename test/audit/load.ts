@@ -4,6 +4,7 @@ import { RawClient, type Submission } from '../support/raw-client.ts';
 import type { SentMessage } from './verdict.ts';
 
 export interface LoadOptions {
+  readonly host?: string;
   readonly port: number;
   readonly messages: number;
   readonly sessions: number;
@@ -12,13 +13,22 @@ export interface LoadOptions {
   readonly signal: AbortSignal;
   /** Number of its first message, where several loads must not be mistaken for each other. */
   readonly first?: number;
+  /** Messages a second, all sessions together; what was kept back meanwhile is sent after it. Left out: as fast as it goes. */
+  readonly rate?: number;
+  /** Of the recipients, in turn. */
+  readonly domains?: readonly string[];
+  /** Messages before a session ends and the next begins. Left out: as long as it lasts. */
+  readonly messagesPerSession?: number;
+  readonly reconnectMs?: number;
+  /** After this much silence a client gives its connection up. */
+  readonly silenceMs?: number;
 }
 
 export interface Load {
   readonly sent: readonly SentMessage[];
   /** Of 1, by messages. */
   progress(): number;
-  /** The longest that a session was without an accepted message because the relay was away. */
+  /** The longest that a session tried before a message of it was accepted. */
   longestOutageMs(): number;
   /** Times of half a second and more that a session was without an accepted message, by the system's clock. */
   readonly outages: readonly Outage[];
@@ -35,7 +45,6 @@ export interface Outage {
 const outageMs = 500;
 const bigShare = 0.01;
 const pairShare = 0.1;
-const reconnectMs = 10;
 
 function linesOf(sizeBytes: number): Buffer {
   const line = `${'postroad '.repeat(8)}\r\n`;
@@ -44,8 +53,11 @@ function linesOf(sizeBytes: number): Buffer {
 
 const bodies = { small: linesOf(4 * 1024), big: linesOf(300 * 1024) };
 
-export function startLoad({ port, messages, sessions, random, signal, first = 0 }: LoadOptions): Load {
+export function startLoad(options: LoadOptions): Load {
+  const { messages, sessions, random, signal, first = 0, domains = ['next.example'] } = options;
+  const { rate = Number.POSITIVE_INFINITY, messagesPerSession = Number.POSITIVE_INFINITY } = options;
   const sent: SentMessage[] = [];
+  const startedMs = performance.now();
   let next = 0;
   let longestMs = 0;
   let lastAcceptedMs = 0;
@@ -53,19 +65,26 @@ export function startLoad({ port, messages, sessions, random, signal, first = 0 
 
   async function session(): Promise<void> {
     let client: RawClient | undefined;
-    let heardMs = performance.now();
+    let tryingSinceMs: number | undefined;
+    let taken = 0;
     while (next < messages && !signal.aborted) {
-      client = client?.isOpen ? client : await open(port);
-      if (client === undefined) continue;
-      const message = compose(first + next++, random);
+      const number = next++;
+      await until(startedMs + (number / rate) * 1000, signal);
+      tryingSinceMs ??= performance.now();
+      client = await openAgain(client, options);
+      if (client === undefined) break;
+      const message = compose(first + number, domains[number % domains.length] ?? '', random);
       const result = await client.send(message);
       sent.push({ recipients: message.recipients, result });
       if (result.outcome !== 'accepted') continue;
-      const took = performance.now() - heardMs;
+      const took = performance.now() - tryingSinceMs;
       longestMs = Math.max(longestMs, took);
       lastAcceptedMs = Date.now();
       if (took >= outageMs) outages.push({ fromMs: lastAcceptedMs - took, toMs: lastAcceptedMs });
-      heardMs = performance.now();
+      tryingSinceMs = undefined;
+      if (++taken % messagesPerSession !== 0) continue;
+      await client.quit();
+      client = undefined;
     }
     await client?.quit();
   }
@@ -80,23 +99,37 @@ export function startLoad({ port, messages, sessions, random, signal, first = 0 
   };
 }
 
-/** Nothing when the relay is away, after a short wait. */
-async function open(port: number): Promise<RawClient | undefined> {
-  try {
-    return await RawClient.open(port);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    await delay(reconnectMs);
-    return undefined;
-  }
+async function until(timeMs: number, signal: AbortSignal): Promise<void> {
+  const waitMs = timeMs - performance.now();
+  if (waitMs <= 0) return;
+  await delay(waitMs, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
 }
 
-function compose(number: number, random: () => number): Submission {
+/** Until somebody listens; undefined when the sending ends first. */
+async function openAgain(
+  client: RawClient | undefined,
+  { host, port, silenceMs, reconnectMs = 10, signal }: LoadOptions,
+): Promise<RawClient | undefined> {
+  let open = client?.isOpen ? client : undefined;
+  while (open === undefined && !signal.aborted) {
+    try {
+      open = await RawClient.open(port, host, silenceMs);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      await delay(reconnectMs);
+    }
+  }
+  return signal.aborted ? undefined : open;
+}
+
+function compose(number: number, domain: string, random: () => number): Submission {
   const body = random() < bigShare ? bodies.big : bodies.small;
   const names = random() < pairShare ? [`r${number}-0`, `r${number}-1`] : [`r${number}-0`];
   return {
     reversePath: `b${number}@example.com`,
-    recipients: names.map(name => `${name}@next.example`),
+    recipients: names.map(name => `${name}@${domain}`),
     content: contentOf(number, body),
     // A DSN need not bring the content back.
     mailParameters: 'RET=HDRS',

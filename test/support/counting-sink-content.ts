@@ -32,8 +32,8 @@ export class SinkContent {
     if (this.#hash !== undefined) for (const piece of this.#unstuffed(chunk)) this.#digest(piece, this.#hash);
   }
 
-  kept(): string {
-    return Buffer.concat(this.#kept).toString('utf8');
+  kept(): Buffer {
+    return Buffer.concat(this.#kept);
   }
 
   body(): { sha256: string; header: string; sizeBytes: number } | undefined {

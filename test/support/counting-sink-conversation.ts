@@ -9,7 +9,7 @@ const ehloReply = ['sink.test', ...extensions].map(
 );
 const lineEnd = Buffer.from('\r\n');
 const finalDot = Buffer.from('\r\n.\r\n');
-const dsnBytesKept = 1024 * 1024;
+const bytesKept = 1024 * 1024;
 
 interface Transaction {
   readonly isDsn: boolean;
@@ -124,7 +124,8 @@ export class SinkConversation {
     const transaction = this.#transaction;
     if (transaction?.first === undefined) return '503 5.5.1 RCPT first\r\n';
     this.#dropping = this.#ledger.dropsAt(transaction.first);
-    this.#content = new SinkContent(transaction.isDsn ? dsnBytesKept : 0, this.#ledger.hashBodies);
+    const keeps = transaction.isDsn || this.#ledger.keeps(transaction.first);
+    this.#content = new SinkContent(keeps ? bytesKept : 0, this.#ledger.hashBodies);
     // The final dot is known by the line ends around it; this one stands for DATA's own.
     this.#rest = lineEnd;
     return '354 go on\r\n';
@@ -139,8 +140,10 @@ export class SinkConversation {
     if (atEnd.includes('deferAtEnd')) return this.#turnDown('deferred', taken.length, '451 4.3.0 not now');
     if (atEnd.includes('refuseAtEnd')) return this.#turnDown('refused', taken.length, '554 5.7.1 content refused');
     const dropped = this.#dropping === 'after';
-    const failed = transaction.isDsn ? { failed: failedRecipients(content.kept()) } : {};
+    const failed = transaction.isDsn ? { failed: failedRecipients(content.kept().toString('utf8')) } : {};
     this.#ledger.take(taken, { connection: this.#connection, dropped, ...failed });
+    const [first = ''] = taken;
+    if (this.#ledger.keeps(first)) this.#ledger.keep(first, content.kept());
     const body = content.body();
     if (body !== undefined) this.#ledger.hashed(taken, body);
     return dropped ? '' : '250 2.0.0 taken\r\n';

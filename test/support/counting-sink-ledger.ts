@@ -1,19 +1,27 @@
 /** What the sink remembers, and what it decides by: apart from sockets. */
-import type { Reception, SinkBehaviour, SinkRecord } from './counting-sink.ts';
+import type { KeptContent, Reception, SinkBehaviour, SinkRecord } from './counting-sink.ts';
 
 export type Verdict = 'take' | 'deferNow' | 'deferAtEnd' | 'refuseNow' | 'refuseAtEnd';
+
+export interface LedgerOptions {
+  readonly hashBodies: boolean;
+  readonly keptDomain: string | undefined;
+}
 
 export class SinkLedger {
   behaviour: SinkBehaviour;
   readonly hashBodies: boolean;
+  readonly #keptDomain: string | undefined;
+  readonly #contents: KeptContent[] = [];
   readonly receptions: Reception[] = [];
   readonly #connectionEnds = new Map<number, number>();
   readonly #bodies = new Map<string, { sha256: string; header: string; sizeBytes: number }>();
   readonly #attempts = new Map<string, number>();
   readonly #counts = { connections: 0, deferred: 0, refused: 0, droppedBefore: 0, droppedAfter: 0 };
 
-  constructor(behaviour: SinkBehaviour, hashBodies: boolean) {
+  constructor(behaviour: SinkBehaviour, { hashBodies, keptDomain }: LedgerOptions) {
     this.behaviour = behaviour;
+    this.#keptDomain = keptDomain;
     this.hashBodies = hashBodies;
   }
 
@@ -64,11 +72,20 @@ export class SinkLedger {
     for (const recipient of recipients) this.#bodies.set(recipient, body);
   }
 
+  keeps(recipient: string): boolean {
+    return this.#keptDomain !== undefined && recipient.endsWith(`@${this.#keptDomain}`);
+  }
+
+  keep(recipient: string, content: Buffer): void {
+    this.#contents.push({ recipient, timeMs: Date.now(), content });
+  }
+
   record(): SinkRecord {
     return {
       receptions: this.receptions,
       connectionEnds: this.#connectionEnds,
       bodies: this.#bodies,
+      contents: this.#contents,
       counts: { ...this.#counts },
     };
   }

@@ -29,6 +29,13 @@ export interface Reception {
   readonly failed?: readonly string[];
 }
 
+export interface KeptContent {
+  readonly recipient: string;
+  readonly timeMs: number;
+  /** Without its dot-stuffing undone. */
+  readonly content: Buffer;
+}
+
 export interface SinkRecord {
   readonly receptions: readonly Reception[];
   /** By connection: when it ended. */
@@ -38,6 +45,7 @@ export interface SinkRecord {
     string,
     { readonly sha256: string; readonly header: string; readonly sizeBytes: number }
   >;
+  readonly contents: readonly KeptContent[];
   readonly counts: {
     readonly connections: number;
     readonly deferred: number;
@@ -50,23 +58,45 @@ export interface SinkRecord {
 export interface SinkOptions {
   readonly behaviour?: SinkBehaviour;
   readonly hashBodies?: boolean;
+  /** Of messages to this domain the content is kept, as it came. */
+  readonly keptDomain?: string;
+  /** Left out: of this machine alone, any port. */
+  readonly address?: SinkAddress;
+}
+
+export interface SinkAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
 export type SinkRequest =
-  | { readonly type: 'start'; readonly behaviour: SinkBehaviour; readonly hashBodies: boolean }
+  | {
+      readonly type: 'start';
+      readonly behaviour: SinkBehaviour;
+      readonly hashBodies: boolean;
+      readonly keptDomain: string | undefined;
+      readonly at: SinkAddress;
+    }
   | { readonly type: 'behave'; readonly behaviour: SinkBehaviour }
+  | { readonly type: 'leave' }
+  | { readonly type: 'return' }
   | { readonly type: 'count' }
   | { readonly type: 'record' };
 
 export type SinkAnswer =
   | { readonly type: 'listening'; readonly port: number }
   | { readonly type: 'behaving' }
+  | { readonly type: 'left' }
   | { readonly type: 'counted'; readonly received: number }
   | { readonly type: 'recorded'; readonly record: SinkRecord };
 
 export interface CountingSink extends AsyncDisposable {
   readonly port: number;
   behave(behaviour: SinkBehaviour): Promise<void>;
+  /** Cuts every connection and listens no more. */
+  leave(): Promise<void>;
+  /** Listens again where it did. */
+  return(): Promise<void>;
   /** Receptions so far. */
   received(): Promise<number>;
   record(): Promise<SinkRecord>;
@@ -77,6 +107,8 @@ const answerLimitMs = 30_000;
 export async function startCountingSink({
   behaviour = wellBehaved,
   hashBodies = false,
+  keptDomain,
+  address = { host: '127.0.0.1', port: 0 },
 }: SinkOptions = {}): Promise<CountingSink> {
   const owned = startProcess(process.execPath, [new URL('counting-sink-process.ts', import.meta.url).pathname], {
     ipc: true,
@@ -102,10 +134,12 @@ export async function startCountingSink({
     return asked;
   }
 
-  const { port } = await ask({ type: 'start', behaviour, hashBodies }, 'listening');
+  const { port } = await ask({ type: 'start', behaviour, hashBodies, keptDomain, at: address }, 'listening');
   return {
     port,
     behave: async to => void (await ask({ type: 'behave', behaviour: to }, 'behaving')),
+    leave: async () => void (await ask({ type: 'leave' }, 'left')),
+    return: async () => void (await ask({ type: 'return' }, 'listening')),
     received: async () => (await ask({ type: 'count' }, 'counted')).received,
     record: async () => (await ask({ type: 'record' }, 'recorded')).record,
     [Symbol.asyncDispose]: async () => void (await owned.stop('SIGKILL')),

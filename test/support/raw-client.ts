@@ -31,18 +31,18 @@ export class RawClient {
   #waiting: { resolve(reply: string): void; reject(error: Error): void } | undefined;
   #ended: Error | undefined;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, silenceMs: number) {
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.setTimeout(60_000, () => socket.destroy(new Error('no reply within 60 s')));
+    socket.setTimeout(silenceMs, () => socket.destroy(new Error(`nothing heard for ${silenceMs} ms`)));
     socket.setEncoding('latin1').on('data', (chunk: string) => this.#receive(chunk));
     socket.on('error', error => this.#end(error));
     socket.on('close', () => this.#end(new Error('closed')));
   }
 
-  /** Rejects when nobody listens or the greeting is not 220. */
-  static async open(port: number, host = '127.0.0.1'): Promise<RawClient> {
-    const client = new RawClient(connect({ port, host }));
+  /** Rejects when nobody listens or the greeting is not 220. A connection that is silent for `silenceMs`, its idle time included, is given up. */
+  static async open(port: number, host = '127.0.0.1', silenceMs = 60_000): Promise<RawClient> {
+    const client = new RawClient(connect({ port, host }), silenceMs);
     try {
       const greeting = await client.reply();
       if (!greeting.startsWith('220')) throw new ConnectionEnded(greeting);

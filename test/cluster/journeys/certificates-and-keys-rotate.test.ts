@@ -1,0 +1,99 @@
+/** Certificate and DKIM keys are replaced under load: every handshake succeeds, and every message that arrives is signed by keys whose records are there. */
+import assert from 'node:assert/strict';
+import type { DomainPolicy } from '../../../crds/domain-policy.ts';
+import { verifyWithMailauth } from '../../support/dkim-verifiers.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+import { journey } from '../journey.ts';
+import { assertNothingLost, LoadedRelay, namespace, sampleDomain, serviceAddress } from '../loaded-relay.ts';
+import { startDomainOwner } from '../outside/domain-owner.ts';
+import { startHandshakes } from '../outside/handshakes.ts';
+import { startInternet } from '../outside/internet.ts';
+
+/** One of ten messages is looked at. */
+const domains = [...Array.from({ length: 9 }, () => 'next.example'), sampleDomain];
+const algorithms = ['RSA2048', 'Ed25519'];
+const limit = { limitMs: 120_000, everyMs: 250 };
+
+journey(
+  'certificate and DKIM keys rotate under load, and no handshake fails and no message is unsigned',
+  async (cluster, t) => {
+    await using internet = await startInternet();
+    await using owner = startDomainOwner({ cluster, internet, namespace, policy: 'example', domain: 'example.com' });
+    const dkim = { type: 'Managed', managed: { algorithms } };
+    await using relay = await LoadedRelay.start(cluster, t, { domains, policy: { dkim } });
+    await waitUntil('every domain to be signed for', async () => await isSigned(), limit);
+    const [first, signedMs] = [await selectors(), Date.now()];
+
+    const ca = await cluster.kubectl.must([
+      'get',
+      'configmap',
+      'outbound-ca',
+      '-n',
+      namespace,
+      '-o',
+      'jsonpath={.data.ca\\.crt}',
+    ]);
+    const [host, servername] = [await serviceAddress(cluster), `outbound.${namespace}.svc`];
+    await using handshakes = startHandshakes({ host, port: 465, servername, ca });
+    await waitUntil('handshakes', () => handshakes.byCertificate.size === 1, limit);
+
+    // docs/how-to/certificates.md
+    const renew = '[{"op":"remove","path":"/data/certificate.crt"}]';
+    await cluster.shell(`kubectl -n ${namespace} patch secret outbound-relay-keys --type json --patch '${renew}'`);
+    await waitUntil('another certificate to be presented', () => handshakes.byCertificate.size > 1, limit);
+    await relay.whole();
+
+    // docs/how-to/watch-a-dkim-rotation.md
+    await cluster.shell(
+      `kubectl -n ${namespace} annotate domainpolicy example --overwrite postroad.dev/rotate-keys='seen in a log'`,
+    );
+    await waitUntil(
+      'other keys to sign',
+      async () => {
+        const now = await selectors();
+        return (
+          now.length === algorithms.length && now.every(selector => !first.includes(selector)) && (await isSigned())
+        );
+      },
+      limit,
+    );
+    await relay.flows(500);
+
+    const outcome = await relay.outcome();
+    const seen = [...handshakes.byCertificate].map(([serial, count]) => `${serial.slice(-6)} ${count}`).join(', ');
+    t.diagnostic(`handshakes by certificate: ${seen}; failed ${handshakes.failures.length}`);
+    assert.deepEqual(handshakes.failures, []);
+    assert.equal(handshakes.byCertificate.size, 2);
+
+    const counts = new Map<string, number>();
+    const bad: string[] = [];
+    for (const { content, timeMs, recipient } of (await relay.sink.record()).contents) {
+      if (timeMs < signedMs) continue;
+      const verdicts = await verifyWithMailauth(content, owner.recordsAt(timeMs));
+      for (const selector of Object.keys(verdicts)) counts.set(selector, (counts.get(selector) ?? 0) + 1);
+      const held = Object.values(verdicts).filter(Boolean).length;
+      if (held !== algorithms.length) bad.push(`${recipient}: ${JSON.stringify(verdicts)}`);
+    }
+    t.diagnostic(
+      `signatures looked at, by selector: ${[...counts].map(([selector, count]) => `${selector} ${count}`).join(', ')}`,
+    );
+    assert.deepEqual(bad, []);
+    assert.equal(counts.size, 2 * algorithms.length);
+    assertNothingLost(t, outcome);
+
+    async function policy(): Promise<DomainPolicy> {
+      return await cluster.get<DomainPolicy>('domainpolicy', 'example', '-n', namespace);
+    }
+
+    async function isSigned(): Promise<boolean> {
+      const { conditions = [] } = (await policy()).status ?? {};
+      return conditions.some(({ type, status }) => type === 'DKIMReady' && status === 'True');
+    }
+
+    /** Of the keys that sign. */
+    async function selectors(): Promise<readonly string[]> {
+      const keys = (await policy()).status?.dkim?.keys ?? [];
+      return keys.flatMap(({ selector, state }) => (state === 'Active' ? [selector] : []));
+    }
+  },
+);

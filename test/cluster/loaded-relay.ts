@@ -1,0 +1,310 @@
+/**
+ * A relay under a steady load through its Service, with a counting sink as the next hop outside. A journey makes something die, waits
+ * until it is whole again, and ends the load; then what became of each recipient is judged as the audit does (test/audit).
+ */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MailRelay } from '../../crds/mail-relay.ts';
+import { type Load, type LoadOptions, startLoad } from '../audit/load.ts';
+import { judge, type Kill, type Verdict } from '../audit/verdict.ts';
+import { type CountingSink, startCountingSink } from '../support/counting-sink.ts';
+import { type MetricValues, parseMetrics, queuedRecipients } from '../support/relay-process.ts';
+import { seededRandom } from '../support/seeded-random.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import type { Cluster } from './cluster.ts';
+import { nodeAddress } from './node/layout.ts';
+
+export const namespace = 'mail';
+export const sinkAddress = '203.0.113.25';
+/** Of mail to it the sink keeps the content. */
+export const sampleDomain = 'sample.example';
+
+export interface RelayWishes {
+  readonly replicas?: number;
+  /** Of the MailRelay's spec, beside what all of these journeys ask for. */
+  readonly spec?: Readonly<Record<string, unknown>>;
+  /** Of the DomainPolicy's. */
+  readonly policy?: Readonly<Record<string, unknown>>;
+  readonly chart?: Readonly<Record<string, string>>;
+  /** Of the recipients. */
+  readonly domains?: readonly string[];
+}
+
+export interface Pod {
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly deletionTimestamp?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+  };
+  readonly status: {
+    readonly podIP?: string;
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly containerStatuses?: readonly { readonly containerID?: string }[];
+  };
+}
+
+export interface Outcome extends Verdict {
+  readonly sent: number;
+  /** Messages, apart from the longest time in which nothing went. */
+  readonly perSecond: number;
+  readonly longestOutageMs: number;
+}
+
+/** Clients come and go; one that hears nothing for 5 s, or nobody, tries again. */
+const loadShape = {
+  ...{ port: 25, sessions: 40, messages: 100_000, rate: 250 },
+  ...{ messagesPerSession: 25, reconnectMs: 100, silenceMs: 5000 },
+};
+/** What must be reached while clients can send, and is the claim of these journeys; for a machine that others use as well, it can be lowered. */
+const leastRate = Number(process.env['POSTROAD_TEST_LEAST_RATE'] ?? 200);
+const catchUpLimitMs = 10_000;
+const wholeLimitMs = 120_000;
+const drainLimitMs = 120_000;
+
+export class LoadedRelay implements AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly sink: CountingSink;
+  readonly load: Load;
+  readonly #kills: Kill[] = [];
+  readonly #end = new AbortController();
+  readonly #startedMs = performance.now();
+
+  private constructor(cluster: Cluster, sink: CountingSink, load: Pick<LoadOptions, 'host' | 'random' | 'domains'>) {
+    this.cluster = cluster;
+    this.sink = sink;
+    const signal = this.#end.signal;
+    this.load = startLoad({ ...loadShape, ...load, signal });
+  }
+
+  /** Resolves when the relay is whole and mail flows. */
+  static async start(cluster: Cluster, t: TestContext, wishes: RelayWishes = {}): Promise<LoadedRelay> {
+    const seed = Date.now() % 1_000_000;
+    t.diagnostic(`seed ${seed}`);
+    await cluster.installChart({ 'operator.replicas': '1', ...wishes.chart });
+    await cluster.createNamespace(namespace);
+    await cluster.kubectl.must(['apply', '-f', '-'], JSON.stringify({ ...list, items: objectsOf(wishes) }));
+    await whole(cluster);
+    const host = await serviceAddress(cluster);
+    const sink = await startCountingSink({ address: { host: sinkAddress, port: 25 }, keptDomain: sampleDomain });
+    const { domains } = wishes;
+    const relay = new LoadedRelay(cluster, sink, {
+      ...{ host, random: seededRandom(seed) },
+      ...(domains !== undefined && { domains }),
+    });
+    try {
+      await relay.flows(loadShape.rate);
+      return relay;
+    } catch (error) {
+      await relay[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Until this many more messages were accepted. */
+  async flows(messages: number): Promise<void> {
+    const accepted = (): number => this.load.sent.filter(({ result }) => result.outcome === 'accepted').length;
+    const before = accepted();
+    await waitUntil(`${messages} more accepted messages`, () => accepted() >= before + messages, {
+      limitMs: wholeLimitMs,
+    });
+  }
+
+  async pods(): Promise<readonly Pod[]> {
+    return await podsOf(this.cluster);
+  }
+
+  /** Until every pod that shall be there is ready and runs what it should. */
+  async whole(): Promise<void> {
+    await whole(this.cluster);
+  }
+
+  /** By pod, the container that runs in it. */
+  async containers(): Promise<ReadonlyMap<string, string>> {
+    const pods = await this.pods();
+    return new Map(
+      pods.map(({ metadata, status }) => [metadata.name, status.containerStatuses?.[0]?.containerID ?? '']),
+    );
+  }
+
+  /** Until the pods of `before` run other containers, or those of `names` do, and the relay is whole. */
+  async renewed(before: ReadonlyMap<string, string>, names: Iterable<string> = before.keys()): Promise<void> {
+    const waited = [...names];
+    await waitUntil(
+      `other containers in ${waited.join(', ')}`,
+      async () => {
+        const now = await this.containers();
+        return waited.every(name => (now.get(name) ?? '') !== '' && now.get(name) !== before.get(name));
+      },
+      { limitMs: wholeLimitMs, everyMs: 250 },
+    );
+    await this.whole();
+  }
+
+  /** What happens meanwhile is the reason of a duplicate. */
+  async killing(kill: () => Promise<void>): Promise<void> {
+    const fromMs = Date.now();
+    await kill();
+    this.#kills.push({ fromMs, toMs: Date.now() });
+  }
+
+  /** By pod. */
+  async metrics(): Promise<ReadonlyMap<string, MetricValues>> {
+    const pods = await this.pods();
+    return new Map(await Promise.all(pods.map(async pod => [pod.metadata.name, await metricsOf(pod)] as const)));
+  }
+
+  /** Recipients in the queue, by pod. */
+  async queued(): Promise<ReadonlyMap<string, number>> {
+    return new Map([...(await this.metrics())].map(([name, values]) => [name, queuedRecipients(values)]));
+  }
+
+  async queuedInAll(): Promise<number> {
+    return [...(await this.queued()).values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Ends the load once it has caught up with its outages, waits until nothing is queued, and judges. */
+  async outcome(): Promise<Outcome> {
+    const seconds = (): number => (performance.now() - this.#startedMs) / 1000;
+    const limitMs = performance.now() + catchUpLimitMs;
+    while (this.load.sent.length < (seconds() - 1) * loadShape.rate && performance.now() < limitMs) await delay(100);
+    this.#end.abort();
+    await this.load.done;
+    const sentSeconds = seconds();
+    await waitUntil(
+      'the queues of all pods to be empty',
+      async () => [...(await this.queued()).values()].every(count => count === 0),
+      {
+        limitMs: drainLimitMs,
+        everyMs: 250,
+      },
+    );
+    const { receptions } = await this.sink.record();
+    const { sent } = this.load;
+    const longestOutageMs = this.load.longestOutageMs();
+    const verdict = judge({ sent, receptions, kills: this.#kills, queued: 0 });
+    return {
+      ...verdict,
+      sent: sent.length,
+      perSecond: sent.length / (sentSeconds - longestOutageMs / 1000),
+      longestOutageMs,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
+    await this.load.done;
+    await this.sink[Symbol.asyncDispose]();
+  }
+}
+
+/** Prints the figures, and asserts that nothing was lost or came twice without a reason, at a load worth the name. */
+export function assertNothingLost(t: TestContext, outcome: Outcome): void {
+  t.diagnostic(describeOutcome(outcome));
+  assert.deepEqual(outcome.faults, []);
+  assert.deepEqual(outcome.lost, []);
+  assert.ok(outcome.perSecond >= leastRate, `${outcome.perSecond.toFixed(0)} messages a second`);
+}
+
+export function describeOutcome(outcome: Outcome): string {
+  const { sent, perSecond, accepted, delivered, bounced, refused, unknown, unsent, lost, duplicates } = outcome;
+  const reasons = [...Map.groupBy(duplicates, ({ reason }) => reason)].map(([reason, of]) => `${reason} ${of.length}`);
+  return [
+    `sent ${sent} messages at ${perSecond.toFixed(0)} a second over ${loadShape.sessions} sessions`,
+    `recipients acknowledged ${accepted}, delivered ${delivered}, bounced ${bounced}, lost ${lost.length}`,
+    `duplicated ${duplicates.length}${reasons.length === 0 ? '' : ` (${reasons.join(', ')})`}`,
+    `messages refused ${refused}, cut off ${unsent}, of unknown fate ${unknown}`,
+    `longest a client could not send ${(outcome.longestOutageMs / 1000).toFixed(1)} s`,
+  ].join('; ');
+}
+
+export function isReady({ metadata, status }: Pod): boolean {
+  const ready = status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false;
+  return ready && metadata.deletionTimestamp === undefined;
+}
+
+export async function podsOf({ get }: Cluster): Promise<readonly Pod[]> {
+  const { items } = await get<{ readonly items: readonly Pod[] }>(
+    'pods',
+    '-n',
+    namespace,
+    '-l',
+    'app.kubernetes.io/instance=outbound',
+  );
+  return items;
+}
+
+export async function serviceAddress({ kubectl }: Cluster): Promise<string> {
+  return await kubectl.must(['get', 'service', 'outbound', '-n', namespace, '-o', 'jsonpath={.spec.clusterIP}']);
+}
+
+async function metricsOf({ metadata, status }: Pod): Promise<MetricValues> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const response = await fetch(`http://${status.podIP}:8080/metrics`, { signal: AbortSignal.timeout(10_000) });
+      assert.equal(response.status, 200, `metrics of ${metadata.name}`);
+      return parseMetrics(await response.text());
+    } catch (error) {
+      // A pod that has just come back may not listen yet.
+      if (error instanceof assert.AssertionError || attempt === 20) throw error;
+      await delay(250);
+    }
+  }
+}
+
+async function whole(cluster: Cluster): Promise<void> {
+  await waitUntil(
+    'the relay to be ready with all its pods',
+    async () => {
+      const { metadata, spec, status } = await cluster.get<MailRelay>('mailrelay', 'outbound', '-n', namespace);
+      const pods = await podsOf(cluster);
+      const holds = (type: string): boolean =>
+        status?.conditions?.some(one => one.type === type && one.status === 'True') ?? false;
+      return (
+        pods.length === spec.replicas &&
+        pods.every(isReady) &&
+        status?.observedGeneration === metadata.generation &&
+        status?.attachedPolicies === 1 &&
+        holds('Ready') &&
+        holds('Programmed')
+      );
+    },
+    { limitMs: wholeLimitMs, everyMs: 250 },
+  );
+}
+
+const list = { apiVersion: 'v1', kind: 'List' };
+const apiVersion = 'postroad.dev/v1alpha1';
+
+function objectsOf({ replicas = 2, spec = {}, policy = {} }: RelayWishes): readonly unknown[] {
+  const metadata = { name: 'outbound', namespace };
+  return [
+    {
+      ...{ apiVersion, kind: 'MailRelay', metadata },
+      spec: {
+        replicas,
+        hostname: 'mail.example.com',
+        listeners: [
+          { name: 'smtp', port: 25, protocol: 'SMTP', tls: 'Optional', authentication: 'Optional' },
+          { name: 'submissions', port: 465, protocol: 'SMTPS', authentication: 'Optional' },
+        ],
+        // The journey is on the node.
+        clients: { trustedNetworks: [`${nodeAddress}/32`] },
+        queue: { type: 'Volume', volume: { size: '1Gi' } },
+        route: { type: 'SmartHost', smartHost: { host: sinkAddress, port: 25, tls: 'Disabled' } },
+        retry: { initialDelaySeconds: 1, maxDelaySeconds: 5 },
+        ...spec,
+      },
+    },
+    {
+      ...{ apiVersion, kind: 'DomainPolicy', metadata: { name: 'example', namespace } },
+      spec: {
+        relayRef: { name: 'outbound' },
+        domains: ['example.com'],
+        dkim: { type: 'Disabled' },
+        ...policy,
+      },
+    },
+  ];
+}
