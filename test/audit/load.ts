@@ -34,6 +34,8 @@ export interface Load {
   readonly outages: readonly Outage[];
   /** By the system's clock; 0 before the first. */
   lastAcceptedMs(): number;
+  /** Those in which a message was accepted. */
+  busySeconds(): number;
   readonly done: Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export function startLoad(options: LoadOptions): Load {
   const { rate = Number.POSITIVE_INFINITY, messagesPerSession = Number.POSITIVE_INFINITY } = options;
   const sent: SentMessage[] = [];
   const startedMs = performance.now();
+  const busySeconds = new Set<number>();
   let next = 0;
   let longestMs = 0;
   let lastAcceptedMs = 0;
@@ -76,15 +79,18 @@ export function startLoad(options: LoadOptions): Load {
       const message = compose(first + number, domains[number % domains.length] ?? '', random);
       const result = await client.send(message);
       sent.push({ recipients: message.recipients, result });
-      if (result.outcome !== 'accepted') continue;
+      if (result.outcome !== 'accepted') {
+        client = await leave(client);
+        continue;
+      }
       const took = performance.now() - tryingSinceMs;
       longestMs = Math.max(longestMs, took);
       lastAcceptedMs = Date.now();
       if (took >= outageMs) outages.push({ fromMs: lastAcceptedMs - took, toMs: lastAcceptedMs });
+      busySeconds.add(Math.floor((performance.now() - startedMs) / 1000));
       tryingSinceMs = undefined;
       if (++taken % messagesPerSession !== 0) continue;
-      await client.quit();
-      client = undefined;
+      client = await leave(client);
     }
     await client?.quit();
   }
@@ -95,8 +101,14 @@ export function startLoad(options: LoadOptions): Load {
     longestOutageMs: () => longestMs,
     outages,
     lastAcceptedMs: () => lastAcceptedMs,
+    busySeconds: () => busySeconds.size,
     done: Promise.all(Array.from({ length: sessions }, session)).then(() => undefined),
   };
+}
+
+/** Whoever was refused or cut off asks anew, and perhaps another. */
+async function leave(client: RawClient): Promise<undefined> {
+  await client.quit();
 }
 
 async function until(timeMs: number, signal: AbortSignal): Promise<void> {

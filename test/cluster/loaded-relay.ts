@@ -47,7 +47,7 @@ export interface Pod {
 
 export interface Outcome extends Verdict {
   readonly sent: number;
-  /** Messages, apart from the longest time in which nothing went. */
+  /** Messages accepted, over the seconds in which any was. */
   readonly perSecond: number;
   readonly longestOutageMs: number;
 }
@@ -171,7 +171,6 @@ export class LoadedRelay implements AsyncDisposable {
     while (this.load.sent.length < (seconds() - 1) * loadShape.rate && performance.now() < limitMs) await delay(100);
     this.#end.abort();
     await this.load.done;
-    const sentSeconds = seconds();
     await waitUntil(
       'the queues of all pods to be empty',
       async () => [...(await this.queued()).values()].every(count => count === 0),
@@ -187,7 +186,7 @@ export class LoadedRelay implements AsyncDisposable {
     return {
       ...verdict,
       sent: sent.length,
-      perSecond: sent.length / (sentSeconds - longestOutageMs / 1000),
+      perSecond: sent.filter(({ result }) => result.outcome === 'accepted').length / this.load.busySeconds(),
       longestOutageMs,
     };
   }
@@ -211,7 +210,7 @@ export function describeOutcome(outcome: Outcome): string {
   const { sent, perSecond, accepted, delivered, bounced, refused, unknown, unsent, lost, duplicates } = outcome;
   const reasons = [...Map.groupBy(duplicates, ({ reason }) => reason)].map(([reason, of]) => `${reason} ${of.length}`);
   return [
-    `sent ${sent} messages at ${perSecond.toFixed(0)} a second over ${loadShape.sessions} sessions`,
+    `sent ${sent} messages, ${perSecond.toFixed(0)} accepted a second while any was, over ${loadShape.sessions} sessions`,
     `recipients acknowledged ${accepted}, delivered ${delivered}, bounced ${bounced}, lost ${lost.length}`,
     `duplicated ${duplicates.length}${reasons.length === 0 ? '' : ` (${reasons.join(', ')})`}`,
     `messages refused ${refused}, cut off ${unsent}, of unknown fate ${unknown}`,

@@ -84,6 +84,35 @@ test('the sink knows whom a DSN gave up on, and who only waits', async () => {
   assert.deepEqual((await sink.record()).receptions[0]?.failed, ['lost@example.net']);
 });
 
+test('a sink that leaves cuts its connections and refuses others, and takes mail again where it did', async () => {
+  await using sink = await startCountingSink();
+  const client = await RawClient.open(sink.port);
+  await sink.leave();
+  const cut = await client.send({ reversePath: 'me@example.com', recipients: ['cut@example.net'], content });
+  assert.notEqual(cut.outcome, 'accepted');
+  await assert.rejects(RawClient.open(sink.port));
+  await sink.return();
+  await sendMany(sink, 1);
+  const { receptions } = await sink.record();
+  assert.deepEqual(
+    receptions.map(({ recipient }) => recipient),
+    ['r0@example.net'],
+  );
+});
+
+test('the sink keeps the content of mail to one domain, as it came', async () => {
+  await using sink = await startCountingSink({ keptDomain: 'sample.example' });
+  const client = await RawClient.open(sink.port);
+  for (const domain of ['example.net', 'sample.example'])
+    await client.send({ reversePath: 'me@example.com', recipients: [`a@${domain}`], content });
+  await client.quit();
+  const { contents } = await sink.record();
+  assert.deepEqual(
+    contents.map(({ recipient, content: kept }) => ({ recipient, kept: Buffer.from(kept).toString() })),
+    [{ recipient: 'a@sample.example', kept: content.toString() }],
+  );
+});
+
 test('a body is hashed as its sender wrote it, whatever the dots and the cuts between packets', async () => {
   await using sink = await startCountingSink({ hashBodies: true });
   const body = '.\r\n..two\r\nends with a dot.\r\n\r\n.last\r\n'.repeat(2000);
