@@ -5,6 +5,8 @@
  * For work on journeys: `node test/cluster/run.ts --boot` stays up until Ctrl-C; meanwhile `node test/cluster/run.ts PATTERN` of the same working
  * tree runs in it instead of booting, and `node test/cluster/run.ts --exec COMMAND...` runs a command there (`kubectl get pods -A`, `bash`).
  *
+ * Journeys under load ask for 200 messages a second; POSTROAD_TEST_LEAST_RATE lowers it, for a machine that others use as well.
+ *
  * With POSTROAD_TEST_KUBECONFIG and POSTROAD_TEST_IMAGE nothing is booted: the journeys meet that cluster, which must have the image.
  */
 import { spawnSync } from 'node:child_process';
