@@ -66,6 +66,14 @@ export function startLoad(options: LoadOptions): Load {
   let lastAcceptedMs = 0;
   const outages: Outage[] = [];
 
+  function noteAccepted(tryingSinceMs: number): void {
+    const took = performance.now() - tryingSinceMs;
+    longestMs = Math.max(longestMs, took);
+    lastAcceptedMs = Date.now();
+    if (took >= outageMs) outages.push({ fromMs: lastAcceptedMs - took, toMs: lastAcceptedMs });
+    busySeconds.add(Math.floor((performance.now() - startedMs) / 1000));
+  }
+
   async function session(): Promise<void> {
     let client: RawClient | undefined;
     let tryingSinceMs: number | undefined;
@@ -83,11 +91,7 @@ export function startLoad(options: LoadOptions): Load {
         client = await leave(client);
         continue;
       }
-      const took = performance.now() - tryingSinceMs;
-      longestMs = Math.max(longestMs, took);
-      lastAcceptedMs = Date.now();
-      if (took >= outageMs) outages.push({ fromMs: lastAcceptedMs - took, toMs: lastAcceptedMs });
-      busySeconds.add(Math.floor((performance.now() - startedMs) / 1000));
+      noteAccepted(tryingSinceMs);
       tryingSinceMs = undefined;
       if (++taken % messagesPerSession !== 0) continue;
       client = await leave(client);
