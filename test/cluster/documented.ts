@@ -12,8 +12,28 @@ export async function commandsOf(page: string, heading: string): Promise<readonl
   const text = await readFile(join(root, page), 'utf8');
   const section = text.split(/^(?=#{1,3} )/m).find(part => part.split('\n')[0]?.replace(/^#+ /, '') === heading);
   if (section === undefined) throw new Error(`${page} has no section ${heading}`);
-  const blocks = section.split(/\n(?! {4})/).map(block => block.split('\n').filter(line => line.startsWith('    ')));
-  return blocks.flatMap(lines => joined(lines.map(line => line.slice(4))));
+  return commandsIn(section);
+}
+
+/** The one command of a page that begins so. */
+export async function commandOf(page: string, beginning: string): Promise<string> {
+  const commands = commandsIn(await readFile(join(root, page), 'utf8'));
+  const [found, second] = commands.filter(command => command.startsWith(beginning));
+  if (found === undefined || second !== undefined) throw new Error(`${page} has not one command ${beginning}`);
+  return found;
+}
+
+/** Of a text; a manifest, which begins with its apiVersion, counts as one. */
+export function commandsIn(text: string): readonly string[] {
+  const blocks = text
+    .split(/\n(?! {4}|\n {4})/)
+    .map(block => block.split('\n').filter(line => line.startsWith('    ')));
+  return blocks.flatMap(lines => {
+    // Below an item of a list a block is indented further.
+    const indent = Math.min(...lines.map(line => line.search(/\S/)));
+    const all = lines.map(line => line.slice(indent));
+    return all[0]?.startsWith('apiVersion: ') ? [all.join('\n')] : joined(all);
+  });
 }
 
 /** A line that ends with a backslash, or within quotes, goes on. */

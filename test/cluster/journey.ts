@@ -46,19 +46,20 @@ export function nodeJourney(
 
 /** Release, definitions and the namespaces of journeys go; whatever else a user's cluster has stays. */
 async function cleanCluster({ kubectl, helm, run }: Cluster): Promise<void> {
-  const releases = await helm('list', '--all-namespaces', '--short', '--filter', `^${release}$`);
-  if (releases.trim() !== '') await helm('uninstall', release, '--namespace', releaseNamespace, '--no-hooks', '--wait');
   const owned = await namesOf(kubectl, ['namespaces', '-l', ownedLabel]);
   const definitions = (await namesOf(kubectl, ['crd'])).filter(name => name.endsWith('.postroad.dev'));
-  if (definitions.length > 0) {
-    const relays = await relaysOf(kubectl);
-    const foreign = relays.filter(({ namespace }) => !owned.includes(namespace));
-    if (foreign.length > 0 && run === undefined) {
-      throw new Error('this cluster has MailRelays that no journey made: journeys are for a cluster that nobody uses');
-    }
-    owned.push(...new Set(foreign.map(({ namespace }) => namespace)));
-    await letGo(kubectl, relays);
+  const relays = definitions.length > 0 ? await relaysOf(kubectl) : [];
+  const foreign = relays.filter(({ namespace }) => !owned.includes(namespace));
+  if (foreign.length > 0 && run === undefined) {
+    throw new Error('this cluster has MailRelays that no journey made: journeys are for a cluster that nobody uses');
   }
+  owned.push(...new Set(foreign.map(({ namespace }) => namespace)));
+  // Before its release, which takes the definitions along where they are not kept: they would wait for finalizers that the operator would put back.
+  const operator = ['deployment', '--all', '-n', releaseNamespace, '--cascade=foreground', '--timeout=60s'];
+  await kubectl.must(['delete', ...operator]);
+  await letGo(kubectl, relays);
+  const releases = await helm('list', '--all-namespaces', '--short', '--filter', `^${release}$`);
+  if (releases.trim() !== '') await helm('uninstall', release, '--namespace', releaseNamespace, '--no-hooks', '--wait');
   const namespaces = [...owned, releaseNamespace];
   const ignore = ['--ignore-not-found', '--timeout=90s'];
   await kubectl.must(['delete', 'namespace', ...namespaces, ...ignore, '--wait=false']);
