@@ -21,6 +21,7 @@ import { buildProductImage } from './image/product.ts';
 import { type BootedCluster, bootCluster, joinCommand } from './node/boot.ts';
 import { findRun, type RunState, removeDeadRuns } from './node/run-folder.ts';
 import { setUpSystemImages } from './setup/images.ts';
+import { setUpOpenSmtpd } from './setup/opensmtpd.ts';
 import { hasImagePrograms, nodePrograms, setUpNodePrograms } from './setup/programs.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -147,6 +148,7 @@ async function setUp(): Promise<readonly string[]> {
   const missing = await setUpPackages(say, { packages: clusterRequirements, isBuilt });
   if (missing.length > 0) throw new Error(`a cluster cannot be booted without ${missing.join(', ')}`);
   await setUpNodePrograms(say);
+  await setUpOpenSmtpd(say);
   return await setUpSystemImages(say);
 }
 

@@ -14,6 +14,8 @@ export interface Internet extends AsyncDisposable {
   serve(zone: string, lines: readonly string[]): Promise<void>;
   /** The text records of a name, as anybody sees them; none where there is no such name. */
   texts(name: string): Promise<readonly string[]>;
+  /** A folder of that name, empty, which ends with the Internet. */
+  folder(name: string): Promise<string>;
   /** A mail host (Postfix) on port 25 of an address of layout.ts's outsideRanges. Ends with the Internet. */
   mailHost(address: string, settings?: Settings): Promise<PostfixPeer>;
 }
@@ -32,6 +34,7 @@ export async function startInternet(): Promise<Internet> {
   resolver.setServers([outsideDnsAddress]);
   return {
     dns,
+    folder: inFolder,
     serve: (zone, lines) => dns.setZone(zone, ['@ NS ns1', `ns1 A ${outsideDnsAddress}`, ...lines]),
     async texts(name) {
       try {
