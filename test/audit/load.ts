@@ -28,6 +28,8 @@ export interface Load {
   readonly sent: readonly SentMessage[];
   /** Of 1, by messages. */
   progress(): number;
+  /** Messages acknowledged so far. */
+  accepted(): number;
   /** The longest that a session tried before a message of it was accepted. */
   longestOutageMs(): number;
   /** Times of half a second and more that a session was without an accepted message, by the system's clock. */
@@ -63,10 +65,12 @@ export function startLoad(options: LoadOptions): Load {
   const busySeconds = new Set<number>();
   let next = 0;
   let longestMs = 0;
+  let accepted = 0;
   let lastAcceptedMs = 0;
   const outages: Outage[] = [];
 
   function noteAccepted(tryingSinceMs: number): void {
+    accepted++;
     const took = performance.now() - tryingSinceMs;
     longestMs = Math.max(longestMs, took);
     lastAcceptedMs = Date.now();
@@ -102,6 +106,7 @@ export function startLoad(options: LoadOptions): Load {
   return {
     sent,
     progress: () => next / messages,
+    accepted: () => accepted,
     longestOutageMs: () => longestMs,
     outages,
     lastAcceptedMs: () => lastAcceptedMs,
