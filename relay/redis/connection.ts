@@ -100,6 +100,7 @@ export class RedisConnection {
 
   close(): void {
     this.#closed = true;
+    outliveErrors(this.#client);
     this.#client.disconnect();
   }
 
@@ -120,8 +121,10 @@ export class RedisConnection {
       this.#generation += 1;
       if (client === this.#client) this.#awaySinceMs = undefined;
     });
+    client.on('connecting', () => setImmediate(outliveErrors, client));
     client.on('error', error => {
       this.#lastError = error;
+      outliveErrors(client);
     });
     client.on('close', () => {
       if (client === this.#client) this.#awaySinceMs ??= performance.now();
@@ -142,6 +145,15 @@ export class RedisConnection {
       client.off('ready', resolve);
     }
   }
+}
+
+/** The client listens for the first error of a stream only; one of TLS can have a second, which nobody would catch. */
+function outliveErrors({ stream }: Redis): void {
+  if (stream !== undefined && !stream.listeners('error').includes(known)) stream.on('error', known);
+}
+
+function known(): void {
+  // The first error was told.
 }
 
 function faultOf(error: Error): RedisFault {

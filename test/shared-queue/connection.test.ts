@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo, Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createServer } from 'node:tls';
 import { RedisConnection } from '../../relay/redis/connection.ts';
 import { programsMissing } from '../support/programs.ts';
 import { startRedis } from '../support/redis.ts';
+import { seededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { createTestCa } from '../support/test-ca.ts';
 
 describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
   it('hears what was answered while the process stood still, however long that was', async () => {
@@ -43,5 +50,38 @@ describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis
       redis.signal('SIGCONT');
       connection.close();
     }
+  });
+
+  it('outlives whatever a server does in the middle of TLS', async t => {
+    const seed = Date.now() % 1_000_000;
+    t.diagnostic(`seed ${seed}`);
+    const random = seededRandom(seed);
+    await using folder = await temporaryFolder();
+    const { certificateFile, privateKeyFile } = await (await createTestCa(folder.path)).issue('redis.test');
+    const [cert, key] = await Promise.all([readFile(certificateFile), readFile(privateKeyFile)]);
+    const server = createServer({ cert, key }, socket => socket.on('error', () => undefined));
+    const alert = Buffer.from('15030300020232', 'hex');
+    const raws: Socket[] = [];
+    server.on('connection', (raw: Socket) => {
+      raws.push(raw);
+      raw.on('error', () => undefined);
+      setTimeout(() => raw.writable && raw.write(alert), random() * 8);
+    });
+    server.on('tlsClientError', () => undefined);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    for (let left = 80; left > 0; left--) {
+      const connection = new RedisConnection(() => ({
+        type: 'Single',
+        addresses: [{ host: '127.0.0.1', port }],
+        database: 0,
+        tls: { verified: left % 2 === 0 },
+      }));
+      // At any point of the handshake. An error that nobody catches fails this test.
+      await delay(random() * 20);
+      connection.close();
+    }
+    for (const raw of raws) raw.destroy();
+    await new Promise(resolve => server.close(resolve));
   });
 });
