@@ -21,7 +21,7 @@ import { type Desired, desiredRelay } from './desired/desired.ts';
 import type { ObservedPod } from './desired/input.ts';
 import { namesOf } from './desired/names.ts';
 import { isDraining, isGone } from './desired/scale.ts';
-import { seenPods, workloadOf, writtenRevision } from './existing.ts';
+import { seenPods, type Workload, workloadOf, writtenRevision } from './existing.ts';
 import type { KeptMaterial } from './key-material.ts';
 import type { RelayMaterial } from './material.ts';
 import { type Observed, observe, type PolicyStatesOf } from './observe.ts';
@@ -31,7 +31,7 @@ import { dueInMs } from './requeue.ts';
 import { firstStatus } from './status.ts';
 import { StatusHold } from './status-hold.ts';
 import { notSupported } from './supported.ts';
-import { removeVolumes } from './volumes.ts';
+import { releaseVolumes, removeVolumes } from './volumes.ts';
 import { appliedRevisionOf, podsToAsk } from './workload-status.ts';
 import type { RelayWriter } from './writer.ts';
 
@@ -141,6 +141,10 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const desired = desiredRelay(observed.input, deps.options.desired);
   const applied = isHeld ? nothingApplied : await applyDesired({ deps, writer }, { relay, desired, signal });
   const { workload, refusal, refusedClaims } = applied;
+  if (!isHeld && refusal === undefined) {
+    const left = workload as Workload | undefined;
+    await releaseVolumes(deps, relay, { emptied: reports.emptied(key), workload: left, signal });
+  }
   const { configuration, scale } = desired;
   const { pods } = observed.input.existing;
   const toRun = configurationToRun(configuration);

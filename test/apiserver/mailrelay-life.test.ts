@@ -123,19 +123,34 @@ test('draining ends when its time is over', async () => {
   assert.deepEqual(await claims('timed-out'), ['queue-timed-out-relay-0']);
 });
 
-test('a smaller relay keeps the pod that goes until its queue is empty, and its volume for good', async () => {
+test('a smaller relay keeps the pod that goes until its queue is empty, and its volume as long', async () => {
   await running('smaller', { replicas: 2 });
   const pod = world.node.reporter('mail/smaller-relay-1');
   pod.queued.Waiting = 1;
   await world.api.edit(mailRelays, named('smaller'), { spec: { replicas: 1 } });
   await world.untilReason(named('smaller'), 'Draining', 'Draining');
+  assert.deepEqual((await claims('smaller')).sort(), ['queue-smaller-relay-0', 'queue-smaller-relay-1']);
   pod.queued.Waiting = 0;
   await world.untilReason(named('smaller'), 'Draining', 'NotDraining');
   await waitUntil(
     'one pod is left',
     () => world.node.pods().filter(({ key }) => key.startsWith('mail/smaller-')).length === 1,
   );
-  assert.deepEqual((await claims('smaller')).sort(), ['queue-smaller-relay-0', 'queue-smaller-relay-1']);
+  await untilGone(persistentVolumeClaims, named('queue-smaller-relay-1'));
+  assert.deepEqual(await claims('smaller'), ['queue-smaller-relay-0']);
+});
+
+test('a smaller relay whose time for draining is over keeps the volume of the pod that went with mail', async () => {
+  await running('hurried', { replicas: 2, shutdown: { drainTimeoutSeconds: 5 } });
+  world.node.reporter('mail/hurried-relay-1').queued.Waiting = 1;
+  await world.api.edit(mailRelays, named('hurried'), { spec: { replicas: 1 } });
+  await world.untilReason(named('hurried'), 'Draining', 'Draining');
+  await waitUntil(
+    'one pod is left',
+    () => world.node.pods().filter(({ key }) => key.startsWith('mail/hurried-')).length === 1,
+  );
+  await world.untilReason(named('hurried'), 'Draining', 'NotDraining');
+  assert.deepEqual((await claims('hurried')).sort(), ['queue-hurried-relay-0', 'queue-hurried-relay-1']);
 });
 
 interface Claim extends KubeObject {

@@ -2,8 +2,8 @@
  * How many pods there should be now, and which of them are on their way out.
  *
  * Mail in a volume leaves with its pod, so that a pod that is no longer wanted stays, outside of the Service, until it says that its queue is
- * empty, or the time for that is over. Volumes are never deleted with their pods (stateful-set.ts): what a pod accepted after it last
- * spoke is found again by the next pod of that number.
+ * empty, or the time for that is over. Volumes are never deleted with their pods (workload.ts), but by volumes.ts once a pod that said so
+ * is gone; any other is found again by the next pod of that number.
  */
 import type { Existing, ObservedPod, RelayInput } from './input.ts';
 
