@@ -1,6 +1,7 @@
 /** The relay's process: options, signals, exit code. */
 import { parseArgs } from 'node:util';
 import { ConfigError } from './config.ts';
+import { sayLastWord } from './last-word.ts';
 import { createLog } from './log.ts';
 import { type Relay, startRelay } from './relay.ts';
 
@@ -11,12 +12,16 @@ const { values } = parseArgs({
     'log-level': { type: 'string', default: 'info' },
     /** Kubernetes kills after 30 s by default; this leaves room to close. */
     'grace-seconds': { type: 'string', default: '25' },
+    /** Where kubelet looks unless it is told otherwise. */
+    'termination-log': { type: 'string', default: '/dev/termination-log' },
   },
 });
 const log = createLog(values['log-level']);
 const graceMs = Number(values['grace-seconds']) * 1000;
 /** Past the grace period, closing itself may hang on a broken disk: then leaving is the better service. */
 const closeMs = 5000;
+/** A child of standalone is no container of its own. */
+const terminationLog = process.connected ? undefined : values['termination-log'];
 
 function fail(cause: unknown): void {
   const faults =
@@ -39,8 +44,11 @@ function stopOnSignals(relay: Relay): void {
     stopping = true;
     log.info({ signal }, 'stopping: no new sessions; finishing what is in flight');
     setTimeout(() => leave(new Error('closing took too long')), graceMs + closeMs).unref();
-    await relay.stop(graceMs);
-    log.info({}, 'stopped');
+    const queuedRecipients = await relay.stop(graceMs);
+    if (terminationLog !== undefined && queuedRecipients !== undefined) {
+      await sayLastWord(terminationLog, queuedRecipients);
+    }
+    log.info({ queuedRecipients }, 'stopped');
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal).catch(leave));
   process.on('SIGHUP', () => void relay.reload());
@@ -60,7 +68,11 @@ process.on('unhandledRejection', leave);
 
 const { config: configFile, 'data-dir': dataDir } = values;
 if (configFile === undefined || dataDir === undefined) {
-  fail(new Error('usage: node relay/main.ts --config FILE --data-dir DIR [--log-level LEVEL] [--grace-seconds N]'));
+  fail(
+    new Error(
+      'usage: node relay/main.ts --config FILE --data-dir DIR [--log-level LEVEL] [--grace-seconds N] [--termination-log FILE]',
+    ),
+  );
 } else {
   try {
     const relay = await startRelay({ configFile, dataDir, log, onFault: leave });

@@ -41,8 +41,11 @@ export interface Relay {
   readonly listeners: readonly ({ readonly name: string } & Address)[];
   readonly http: Address;
   reload(): Promise<void>;
-  /** Stops accepting, finishes what is in flight within `graceMs`, keeps the rest in the queue. */
-  stop(graceMs: number): Promise<void>;
+  /**
+   * Stops accepting, finishes what is in flight within `graceMs`, keeps the rest in the queue. Resolves to how many recipients these are;
+   * undefined of a queue that others share.
+   */
+  stop(graceMs: number): Promise<number | undefined>;
 }
 
 /** How long a message born leased may take until another claim may have it; renewed while it is being delivered. */
@@ -63,6 +66,7 @@ export async function startRelay({ configFile, dataDir, log, onFault, wrapQueue 
   const minFreeDiskBytes = (): number => state().config.limits.minFreeDiskBytes;
   const opened = await openQueue({ state, dataDir, onFault, log, metrics });
   const queue = meterQueue(wrapQueue === undefined ? opened.queue : wrapQueue(opened.queue), metrics);
+  const isOwnQueue = state().config.queue.type === 'Volume';
   const newId = (): string => createQueueId(clock.now());
   const signer = createSigner({ state, metrics });
   const capture = createCapture({ directory: captureDir, minFreeDiskBytes });
@@ -98,7 +102,14 @@ export async function startRelay({ configFile, dataDir, log, onFault, wrapQueue 
       await http.close();
       scrape.close();
       reloader.close();
-      await queue.close();
+      return await closed(queue, isOwnQueue);
     },
   };
+}
+
+async function closed(queue: Queue, isOwn: boolean): Promise<number | undefined> {
+  // The last that it is asked: whatever comes after is refused, so that nothing is acknowledged that is not counted.
+  const stats = isOwn ? queue.stats() : undefined;
+  const [counted] = await Promise.all([stats, queue.close()]);
+  return counted === undefined ? undefined : Object.values(counted.depth).reduce((sum, count) => sum + count, 0);
 }

@@ -35,15 +35,27 @@ export const namespaceLabels: Transform<KubeObject> = ({ apiVersion, kind, metad
   return { apiVersion, kind, metadata: deletionTimestamp === undefined ? kept : { ...kept, deletionTimestamp } };
 };
 
-/** `spec.nodeName`, `status.phase`, `.podIP` and `.conditions`. */
+/** `spec.nodeName`, `status.phase`, `.podIP`, `.conditions`, and how a relay's container ended. */
 export const pod: Transform<KubeObject> = object => {
   const { spec = {}, status = {} } = object as KubeObject & Content;
   const conditions = listOf(status['conditions']).map(condition => pick(condition, ['type', 'status']));
   return partly(namedOnly(object), {
     spec: pick(spec, ['nodeName']),
-    status: { ...pick(status, ['phase', 'podIP']), conditions },
+    status: { ...pick(status, ['phase', 'podIP']), conditions, ...endOf(status) },
   });
 };
+
+/** kubelet lets a message be longer; of a relay it is not. */
+const longestMessage = 256;
+
+function endOf(status: Fields): Fields {
+  const ended = listOf(status['containerStatuses']).flatMap(({ name, state }) => {
+    const { exitCode, message } = fieldsOf(fieldsOf(state)['terminated']);
+    if (name !== 'relay' || typeof exitCode !== 'number' || typeof message !== 'string') return [];
+    return message.length > longestMessage ? [] : [{ name, state: { terminated: { exitCode, message } } }];
+  });
+  return ended.length === 0 ? {} : { containerStatuses: ended.slice(0, 1) };
+}
 
 /** `spec.resources`, `.storageClassName`; `status.phase`, `.capacity`. */
 export const claim: Transform<KubeObject> = object => {

@@ -4,6 +4,7 @@ import type { Controller, ControllerDeps } from '../controller.ts';
 import { createWorkQueue } from '../kube/workqueue.ts';
 import { askPod } from './ask-pod.ts';
 import { relaysConcerned } from './changes.ts';
+import { createLastWords } from './last-words.ts';
 import { createRelayMaterial } from './material.ts';
 import type { PolicyStatesOf } from './observe.ts';
 import { createPodReports, type PodReportsOptions } from './pods.ts';
@@ -22,13 +23,16 @@ export function createMailRelayController(
   const { cluster, clock, random, log, metrics, touchRelay, events } = deps;
   const queue = createWorkQueue({ name: 'mailrelay', clock, random, log, metrics });
   const reports = createPodReports({ clock, random, log, port: httpPort, ask, touchRelay });
+  const lastWords = createLastWords(key => cluster.relay(key) !== undefined);
   const writer = createRelayWriter(deps);
   const { clusterDomain } = deps.options.desired;
   const material = createRelayMaterial({ cluster, writer, events, clusterDomain });
   return {
     queue,
-    reconcile: createReconcile({ deps, writer, material, reports, policyStatesOf }),
+    reconcile: createReconcile({ deps, writer, material, reports, lastWords, policyStatesOf }),
     onChange(change) {
+      // A pass may come when the pod is gone.
+      if (change.about === 'Pod') lastWords.seen(change.object);
       const priority = change.isInitial ? 'backlog' : 'fresh';
       for (const key of relaysConcerned(change, cluster)) queue.add(key, priority);
     },

@@ -50,7 +50,7 @@ export interface PodReports {
    * leader would take back and repeat what all statuses say.
    */
   isInherited(relayKey: string, podName: string): boolean;
-  /** Names of pods, also of such that are gone, whose last word was that they hold no mail and take none. */
+  /** Names of pods that said last that they hold no mail, when they took none any more: they may be ended. */
   emptied(relayKey: string): ReadonlySet<string>;
   ask(relayKey: string, wanted: Wanted): void;
   forget(relayKey: string): void;
@@ -94,8 +94,6 @@ const afterServiceMs = 2000;
 const promptAttempts = 6;
 const promptQuestions = { most: 128, mostOfOne: 32 };
 const lateQuestions = { most: 32, mostOfOne: 8 };
-/** Of pods that are gone. A relay has at most as many volumes. */
-const mostGone = 64;
 
 export function createPodReports(options: PodReportsOptions): PodReports {
   const { clock, random, port, log, ask } = options;
@@ -123,12 +121,12 @@ export function createPodReports(options: PodReportsOptions): PodReports {
     records.set(pod.name, record);
   }
 
-  /** Bounded: what is gone and empty is remembered for its volume's sake, the last so many. */
   function dropGone(records: Map<string, PodRecord>, names: ReadonlySet<string>): void {
-    const gone = [...records].filter(([name]) => !names.has(name));
-    for (const [, record] of gone) stop(record);
-    const kept = gone.filter(([, record]) => isEmpty(record)).slice(-mostGone);
-    for (const [name] of gone) if (!kept.some(([one]) => one === name)) records.delete(name);
+    for (const [name, record] of records) {
+      if (names.has(name)) continue;
+      stop(record);
+      records.delete(name);
+    }
   }
 
   async function keepAsking(relayKey: string, record: PodRecord, asking: Asking): Promise<void> {

@@ -23,6 +23,7 @@ import { namesOf } from './desired/names.ts';
 import { isDraining, isGone } from './desired/scale.ts';
 import { seenPods, type Workload, workloadOf, writtenRevision } from './existing.ts';
 import type { KeptMaterial } from './key-material.ts';
+import type { LastWords } from './last-words.ts';
 import type { RelayMaterial } from './material.ts';
 import { type Observed, observe, type PolicyStatesOf } from './observe.ts';
 import { type PassOutcome, statusOf } from './pass-status.ts';
@@ -40,6 +41,7 @@ export interface ReconcileParts {
   readonly writer: RelayWriter;
   readonly material: RelayMaterial;
   readonly reports: PodReports;
+  readonly lastWords: LastWords;
   readonly policyStatesOf: PolicyStatesOf;
   readonly hold: StatusHold;
 }
@@ -49,12 +51,13 @@ const afterConflictMs = 200;
 
 export function createReconcile(given: Omit<ReconcileParts, 'hold'>): Reconcile {
   const parts = { ...given, hold: new StatusHold() };
-  const { deps, writer, reports, hold } = parts;
+  const { deps, writer, reports, lastWords, hold } = parts;
   const { cluster, states } = deps;
 
   function forget(key: string): void {
     states.delete(key);
     reports.forget(key);
+    lastWords.forget(key);
     writer.forget(key);
     hold.forget(key);
   }
@@ -94,6 +97,7 @@ async function pass(parts: ReconcileParts, seen: MailRelay, signal: AbortSignal)
   const isHeld = seen.spec.reconciliation === 'Paused' || (!isDeleted && notSupported(seen) !== undefined);
   const relay = hasFinalizer || isHeld ? seen : await withFinalizer(deps, seen, signal);
   reports.see(nameOf(relay), seenPods(deps.cluster, relay));
+  parts.lastWords.dropWanted(nameOf(relay), workloadOf(deps.cluster, relay)?.spec.replicas);
   const nowMs = deps.clock.now();
   const turn = { relay, nowMs, signal };
   const isSettled = isHeld || isDeleted;
@@ -141,10 +145,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const desired = desiredRelay(observed.input, deps.options.desired);
   const applied = isHeld ? nothingApplied : await applyDesired({ deps, writer }, { relay, desired, signal });
   const { workload, refusal, refusedClaims } = applied;
-  if (!isHeld && refusal === undefined) {
-    const left = workload as Workload | undefined;
-    await releaseVolumes(deps, relay, { emptied: reports.emptied(key), workload: left, signal });
-  }
+  await release(parts, relay, applied, signal);
   const { configuration, scale } = desired;
   const { pods } = observed.input.existing;
   const toRun = configurationToRun(configuration);
@@ -174,6 +175,18 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const { taken } = outcome;
   const requeueAfterMs = dueInMs({ relay, status, isDraining: isDraining(relay, scale), taken, refusedClaims, nowMs });
   return { requeue: { requeueAfterMs }, refusal };
+}
+
+async function release(
+  { deps, lastWords }: ReconcileParts,
+  relay: MailRelay,
+  { workload, refusal }: Applied,
+  signal: AbortSignal,
+): Promise<void> {
+  const running = (workload as Workload | undefined)?.spec.replicas;
+  if (running === undefined) return;
+  lastWords.wrote(nameOf(relay), running);
+  if (refusal === undefined) await releaseVolumes(deps, relay, { lastWords, running, signal });
 }
 
 /** What is no longer wanted may be anybody's. */
@@ -237,7 +250,7 @@ async function writeStatus(
 }
 
 /** Nothing runs any more: volumes without mail go, the others stay, and the object may go. */
-async function finish({ deps, reports }: ReconcileParts, relay: MailRelay, signal: AbortSignal): Promise<void> {
-  await removeVolumes(deps, relay, { emptied: reports.emptied(nameOf(relay)), signal });
+async function finish({ deps, lastWords }: ReconcileParts, relay: MailRelay, signal: AbortSignal): Promise<void> {
+  await removeVolumes(deps, relay, { lastWords, signal });
   await deps.apply.removeFinalizer({ resource: mailRelays, live: relay, finalizer: drainFinalizer, signal });
 }

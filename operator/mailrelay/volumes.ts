@@ -4,20 +4,21 @@ import { persistentVolumeClaims } from '../cluster/kinds.ts';
 import type { ControllerDeps } from '../controller.ts';
 import { nameOf } from '../domainpolicy/attach.ts';
 import { namesOf } from './desired/names.ts';
-import { claimsOf, type Workload } from './existing.ts';
+import { claimsOf } from './existing.ts';
+import type { LastWords } from './last-words.ts';
 
-export interface Emptied {
-  /** Names of pods that said of their queues that they are empty, after they had stopped taking mail. */
-  readonly emptied: ReadonlySet<string>;
+interface Heard {
+  readonly lastWords: LastWords;
   readonly signal: AbortSignal;
 }
 
 export async function removeVolumes(
   { cluster, apply, events }: ControllerDeps,
   relay: MailRelay,
-  { emptied, signal }: Emptied,
+  { lastWords, signal }: Heard,
 ): Promise<void> {
   const names = namesOf(relay);
+  const emptied = lastWords.emptied(nameOf(relay));
   const kept: string[] = [];
   for (const { ordinal, claim } of claimsOf(cluster, relay)) {
     if (emptied.has(`${names.relay}-${ordinal}`))
@@ -29,25 +30,26 @@ export async function removeVolumes(
   events.record(relay, { type: 'Warning', reason: 'VolumesKept', action: 'Delete', note });
 }
 
-export interface Shrunk extends Emptied {
-  /** As this pass left it: only this operator makes it larger again. */
-  readonly workload: Workload | undefined;
+export interface Shrunk extends Heard {
+  /** Pods that its workload asks for, as this pass left it: only this operator makes it larger again. */
+  readonly running: number;
 }
 
 /**
- * Volumes of pods that are no longer wanted, are gone, and said of their queues that they are empty. Any other stays, one whose pod's word was
- * forgotten as well; and all of a relay that is parked, which will come back.
+ * Volumes of pods that are no longer wanted, are gone, and whose last word was that their queues are empty. Any other stays, one whose pod's
+ * word was missed as well; and all of a relay that is parked, which will come back.
  */
 export async function releaseVolumes(
   { cluster, apply }: ControllerDeps,
   relay: MailRelay,
-  { emptied, workload, signal }: Shrunk,
+  { lastWords, running, signal }: Shrunk,
 ): Promise<void> {
   const { replicas, queue } = relay.spec;
   if (relay.metadata.deletionTimestamp !== undefined || queue.type !== 'Volume') return;
-  if (replicas === 0 || workload?.spec.replicas === undefined) return;
+  if (replicas === 0) return;
   const names = namesOf(relay);
-  const first = Math.max(replicas, workload.spec.replicas);
+  const emptied = lastWords.emptied(nameOf(relay));
+  const first = Math.max(replicas, running);
   const there = new Set(cluster.podsOf(nameOf(relay)).map(({ metadata }) => metadata.name));
   for (const { ordinal, claim } of claimsOf(cluster, relay)) {
     const pod = `${names.relay}-${ordinal}`;

@@ -140,6 +140,27 @@ test('a smaller relay keeps the pod that goes until its queue is empty, and its 
   assert.deepEqual(await claims('smaller'), ['queue-smaller-relay-0']);
 });
 
+test('what a pod takes after it was last asked is not deleted with its volume, nor is that of one that ends without a word', async () => {
+  await running('late', { replicas: 3 });
+  world.node.reporter('mail/late-relay-1').takenAtLast = 1;
+  world.node.reporter('mail/late-relay-2').hasLastWord = false;
+  await world.api.edit(mailRelays, named('late'), { spec: { replicas: 1 } });
+  await waitUntil(
+    'one pod is left',
+    () => world.node.pods().filter(({ key }) => key.startsWith('mail/late-')).length === 1,
+    { limitMs: 40_000 },
+  );
+  await world.untilReason(named('late'), 'Draining', 'NotDraining');
+  await world.untilStill();
+  const all = ['queue-late-relay-0', 'queue-late-relay-1', 'queue-late-relay-2'];
+  assert.deepEqual((await claims('late')).sort(), all);
+  world.node.reporter('mail/late-relay-0').takenAtLast = 1;
+  await world.api.remove(mailRelays, named('late'));
+  await untilGone(mailRelays, named('late'));
+  assert.deepEqual((await claims('late')).sort(), all);
+  await waitUntil('the Event', async () => (await eventReasons('late')).includes('VolumesKept'));
+});
+
 test('a smaller relay whose time for draining is over keeps the volume of the pod that went with mail', async () => {
   await running('hurried', { replicas: 2, shutdown: { drainTimeoutSeconds: 5 } });
   world.node.reporter('mail/hurried-relay-1').queued.Waiting = 1;

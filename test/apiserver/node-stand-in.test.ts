@@ -4,9 +4,12 @@ import { after, before, test } from 'node:test';
 import type { KubeClient } from '../../operator/kube/client.ts';
 import { isNotFound } from '../../operator/kube/errors.ts';
 import type { KubeObject, Resource } from '../../operator/kube/object.ts';
+import { createReflector } from '../../operator/kube/reflector.ts';
+import { createLastWords } from '../../operator/mailrelay/last-words.ts';
 import { podReportOf } from '../../operator/mailrelay/pod-report.ts';
-import { configMaps } from '../operator/kube/fakes.ts';
-import { podKind } from '../support/node-stand-in/api.ts';
+import { systemClock } from '../../relay/clock.ts';
+import { configMaps, quiet } from '../operator/kube/fakes.ts';
+import { podKind, podSelector } from '../support/node-stand-in/api.ts';
 import { PodLife } from '../support/node-stand-in/pod-life.ts';
 import type { Workload } from '../support/node-stand-in/workload.ts';
 import { type NodeStandIn, startNodeStandIn } from '../support/node-stand-in.ts';
@@ -224,6 +227,33 @@ test('a pod that reports: waits for its Secret, has a volume, takes up what it i
   });
 });
 
+/** Names of pods that are known to have left nothing in their queues, as each went. */
+async function withLastWords(namespace: string, work: (emptied: string[]) => Promise<void>): Promise<void> {
+  const { client, metrics } = world;
+  const common = { client, metrics, clock: systemClock, random: Math.random, log: quiet };
+  const reflector = createReflector<KubeObject>({
+    ...common,
+    resource: podKind,
+    namespace,
+    labelSelector: podSelector,
+  });
+  const words = createLastWords(() => true);
+  const emptied: string[] = [];
+  reflector.onChange(({ type, object }) => {
+    words.seen(object);
+    if (type === 'deleted') emptied.push(...words.emptied(`${namespace}/outbound`));
+  });
+  const stopping = new AbortController();
+  const running = reflector.run(stopping.signal);
+  try {
+    await reflector.whenSynced(stopping.signal);
+    await work(emptied);
+  } finally {
+    stopping.abort();
+    await running;
+  }
+}
+
 test('a pod that runs the relay: reloads what it is nudged to, comes back after a crash, stops in order, and its queue outlives it', async () => {
   await withNode('runs', async node => {
     await createRelay('runs', 1);
@@ -242,8 +272,12 @@ test('a pod that runs the relay: reloads what it is nudged to, comes back after 
     await waitUntil('it to come back', () => relay.restarts === 1 && relay.pid !== pid);
     await readyPod('runs', name);
 
-    await world.remove(podKind, { namespace: 'runs', name });
-    await waitUntil('the deleted pod to go', () => isGone('runs', name, one.metadata.uid), { limitMs: 20_000 });
+    await withLastWords('runs', async emptied => {
+      await world.remove(podKind, { namespace: 'runs', name });
+      await waitUntil('the deleted pod to go', () => isGone('runs', name, one.metadata.uid), { limitMs: 20_000 });
+      await waitUntil('its last word', () => emptied.length > 0);
+      assert.deepEqual(emptied, [name]);
+    });
     assert.match(relay.log, /"msg":"stopped"/);
     const again = await readyPod('runs', name);
     assert.equal(node.relay(`runs/${name}`).dataDir, relay.dataDir, 'on the same volume');

@@ -40,7 +40,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...['accept', 'policy', 'sign', 'queue', 'schedule', 'deliver', 'bounce'].map(stage => `relay/${stage}`),
     ...['http', 'log', 'metrics', 'redis', 'reload', 'scrape'].map(part => `relay/${part}`),
   ],
-  'relay/main': ['relay/relay', 'relay/config', 'relay/log'],
+  'relay/last-word': [],
+  'relay/main': ['relay/relay', 'relay/config', 'relay/last-word', 'relay/log'],
   operator: ['crds', 'relay/config', 'relay/clock', 'relay/log'],
 };
 

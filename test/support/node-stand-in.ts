@@ -84,7 +84,10 @@ export async function startNodeStandIn(options: NodeStandInOptions): Promise<Nod
     if (options.mode === 'reports') return new Reporter(reports, address, onChange);
     const key = `${pod.metadata.namespace}/${pod.metadata.name}`;
     const onLog = (line: string): void => options.onLog?.(key, line);
-    return new RelayWorkload({ pod, address, folder: folder.path, onChange, onLog });
+    const onFault = (error: unknown): void => {
+      fault ??= error;
+    };
+    return new RelayWorkload({ pod, address, folder: folder.path, onChange, onLog, onFault });
   };
 
   function begin(pod: Pod): void {

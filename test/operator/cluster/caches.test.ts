@@ -156,6 +156,34 @@ test('of pods and claims, which anybody may give our labels, only what is read i
   }
 });
 
+test('of how containers ended, a relay’s code and its last word are kept, where they can be its own', async t => {
+  const container = (name: string, terminated: object): object => ({
+    ...{ name, image: 'x'.repeat(200_000), imageID: '', ready: false, restartCount: 0 },
+    ...{ lastState: { terminated }, state: { terminated: { ...terminated, reason: 'Completed' } } },
+  });
+  const word = { exitCode: 0, message: '{"queue":"Empty"}' };
+  const put: Readonly<Record<string, object[]>> = {
+    'outbound-relay-0': [container('sidecar', word), container('relay', word)],
+    'outbound-relay-1': [container('relay', { exitCode: 0, message: 'x'.repeat(4096) })],
+    'outbound-relay-2': [{ ...container('relay', word), state: { running: {} } }],
+  };
+  const { caches } = await start(t, api => {
+    api.put(mailRelays, relay);
+    for (const [name, containerStatuses] of Object.entries(put)) {
+      api.put(pods, { ...managedObject(pods, name), status: { phase: 'Succeeded', containerStatuses } } as KubeObject);
+    }
+  });
+  const kept = caches.cluster
+    .podsOf('mail/outbound')
+    .map(pod => [pod.metadata.name, (pod as { status?: object }).status]);
+  const status = { phase: 'Succeeded', conditions: [] };
+  assert.deepEqual(Object.fromEntries(kept), {
+    'outbound-relay-0': { ...status, containerStatuses: [{ name: 'relay', state: { terminated: word } }] },
+    'outbound-relay-1': status,
+    'outbound-relay-2': status,
+  });
+});
+
 const owner = { apiVersion: 'postroad.dev/v1alpha1', kind: 'MailRelay', name: 'outbound', controller: true };
 
 function keysOf(uid: string, content: string): KubeObject {

@@ -119,8 +119,8 @@ test('a queue is known to be empty only by what the pod said after it left its S
   assert.deepEqual([...reports.emptied(key)], [name]);
   see({ isServing: false, ready: false, terminating: true });
   reports.see(key, []);
-  assert.deepEqual([...reports.emptied(key)], [name], 'it is remembered for its volume');
-  see({ uid: '2' });
+  assert.deepEqual([...reports.emptied(key)], [], 'it is gone');
+  see({ uid: '2', isServing: false });
   assert.deepEqual([...reports.emptied(key)], [], 'another pod of that name');
 });
 

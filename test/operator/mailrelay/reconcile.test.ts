@@ -501,6 +501,70 @@ describe('what a pass meets', () => {
   });
 });
 
+describe('a volume', () => {
+  const emptyWord = { exitCode: 0, message: '{"queue":"Empty"}' };
+  const claimName = 'queue-outbound-relay-0';
+  const isThere = (): boolean => cluster.claimsOf(key).some(({ metadata }) => metadata.name === claimName);
+
+  function putClaim(): void {
+    const metadata = { name: claimName, namespace: 'mail', labels: selectorLabels(relay()) };
+    const spec = { resources: { requests: { storage: '1Mi' } } };
+    const kind = 'PersistentVolumeClaim';
+    cluster.put(persistentVolumeClaims, { apiVersion: 'v1', kind, metadata, spec } as KubeObject);
+  }
+
+  /** Its pod ends with an empty queue, and its object goes. */
+  function endPod({ controller }: Started): void {
+    putPod(0, '10.0.0.1', { deletionTimestamp: new Date(clock.now()).toISOString() });
+    const pod = cluster.podsOf(key)[0];
+    assert.ok(pod !== undefined);
+    const containerStatuses = [{ name: 'relay', state: { terminated: emptyWord } }];
+    const object = { ...pod, status: { phase: 'Succeeded', containerStatuses } } as KubeObject;
+    cluster.remove(pods, 'mail/outbound-relay-0');
+    const change = { about: 'Pod', type: 'deleted', key: 'mail/outbound-relay-0', object, previous: pod } as const;
+    controller.onChange({ ...change, isInitial: false });
+  }
+
+  /** Whatever it holds: nothing is asked. */
+  function deleteRelay(): void {
+    const { metadata } = relay();
+    const deletionTimestamp = new Date(clock.now()).toISOString();
+    const annotations = { 'postroad.dev/skip-drain': 'true' };
+    cluster.put(mailRelays, { ...relay(), metadata: { ...metadata, deletionTimestamp, annotations } } as KubeObject);
+  }
+
+  async function passes({ pass }: Started): Promise<void> {
+    for (let count = 0; count < 3 && cluster.relay(key) !== undefined; count++) await pass();
+    assert.equal(cluster.relay(key), undefined);
+  }
+
+  it('goes with its relay when the last word of its pod was that nothing is in it', async () => {
+    putRelay({ replicas: 1 });
+    putPod(0, '10.0.0.1');
+    putClaim();
+    const started = start();
+    await started.pass();
+    deleteRelay();
+    await started.pass();
+    endPod(started);
+    await passes(started);
+    assert.equal(isThere(), false);
+  });
+
+  it('stays where that pod was still wanted: another one of its name may be there, and not be seen yet', async () => {
+    putRelay({ replicas: 1 });
+    putPod(0, '10.0.0.1');
+    putClaim();
+    const started = start();
+    await started.pass();
+    endPod(started);
+    deleteRelay();
+    await passes(started);
+    assert.equal(isThere(), true);
+    assert.deepEqual(events.at(-1)?.reason, 'VolumesKept');
+  });
+});
+
 describe('what pods run', () => {
   async function programmed(started: Started): Promise<void> {
     await started.pass();

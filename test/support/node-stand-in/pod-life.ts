@@ -1,7 +1,8 @@
 /**
  * A pod from its binding to its end, as kubelet leads it:
  *
- *   bound ─► waits for its files ─► runs (ready or not; files refreshed when its annotations change, and now and then) ─► stopped ─► deleted
+ *   bound ─► waits for its files ─► runs (ready or not; files refreshed when its annotations change, and now and then) ─► stopped, which
+ *   its status says, with its last word ─► deleted
  */
 
 import type { KubeClient } from '../../../operator/kube/client.ts';
@@ -9,7 +10,7 @@ import { isConflict } from '../../../operator/kube/errors.ts';
 import { pathOf } from '../../../operator/kube/object.ts';
 import { type Pod, persist, podKind } from './api.ts';
 import { type PodFiles, readPodFiles } from './files.ts';
-import type { Workload } from './workload.ts';
+import type { End, Workload } from './workload.ts';
 
 const missingFilesMs = 300;
 const mergePatch = 'application/merge-patch+json';
@@ -87,7 +88,8 @@ export class PodLife {
     const files = await this.#firstFiles();
     if (files !== undefined) await this.#run(files);
     const graceMs = (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
-    await this.workload.stop(graceMs);
+    const end = await this.workload.stop(graceMs);
+    if (end !== undefined) await this.#tellEnd(end);
     await this.#remove();
   }
 
@@ -147,13 +149,12 @@ export class PodLife {
   }
 
   async #tell({ isReady, restarts }: { readonly isReady: boolean; readonly restarts: number }): Promise<void> {
-    const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const now = seconds();
     const condition = (type: string, status: boolean): object => ({
       type,
       status: status ? 'True' : 'False',
       lastTransitionTime: now,
     });
-    const [container] = this.#pod.spec.containers;
     const status = {
       phase: 'Running',
       podIP: this.address,
@@ -167,11 +168,32 @@ export class PodLife {
       ],
       containerStatuses: [
         {
-          ...{ name: container?.name, image: container?.image, imageID: container?.image },
-          ...{ ready: isReady, started: true, restartCount: restarts, state: { running: { startedAt: now } } },
+          ...{ ...this.#container, ready: isReady, started: true, restartCount: restarts },
+          state: { running: { startedAt: now } },
         },
       ],
     };
+    await this.#setStatus(status);
+  }
+
+  /** In a pod that goes, no container is started again. */
+  async #tellEnd({ exitCode, message }: End): Promise<void> {
+    const terminated = { exitCode, message, reason: exitCode === 0 ? 'Completed' : 'Error', finishedAt: seconds() };
+    const { restarts } = this.workload;
+    await this.#setStatus({
+      phase: exitCode === 0 ? 'Succeeded' : 'Failed',
+      containerStatuses: [
+        { ...this.#container, ready: false, started: false, restartCount: restarts, state: { terminated } },
+      ],
+    });
+  }
+
+  get #container(): object {
+    const [container] = this.#pod.spec.containers;
+    return { name: container?.name, image: container?.image, imageID: container?.image };
+  }
+
+  async #setStatus(status: object): Promise<void> {
     await this.#request('PATCH', 'status', { metadata: { uid: this.uid }, status }).catch((error: unknown) => {
       // Another pod has its name by now; the watch will say so.
       if (!isConflict(error)) throw error;
@@ -202,4 +224,9 @@ export class PodLife {
     this.#wake = Promise.withResolvers<void>();
     this.#over.signal.throwIfAborted();
   }
+}
+
+/** As Kubernetes writes times. */
+function seconds(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -1,5 +1,5 @@
 /** The real relay in a pod's place: its own arguments and files, on the pod's address, its queue on a folder that outlives the pod. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { httpPort } from '../../../crds/listener.ts';
@@ -7,7 +7,7 @@ import { queueVolume } from '../../../operator/mailrelay/desired/names.ts';
 import { type OwnedProcess, startProcess } from '../processes.ts';
 import type { Container, Pod } from './api.ts';
 import { type PodFiles, ProjectedFolder } from './files.ts';
-import type { Workload } from './workload.ts';
+import type { End, Workload } from './workload.ts';
 
 const main = new URL('../../../relay/main.ts', import.meta.url).pathname;
 /** kubelet's first back-off is 10 s. */
@@ -21,6 +21,7 @@ interface RelayOptions {
   readonly folder: string;
   readonly onChange: () => void;
   readonly onLog: (line: string) => void;
+  readonly onFault: (error: unknown) => void;
 }
 
 export class RelayWorkload implements Workload {
@@ -29,6 +30,7 @@ export class RelayWorkload implements Workload {
   readonly dataDir: string;
   readonly #options: RelayOptions;
   readonly #container: Container;
+  readonly #terminationLog: string;
   readonly #folder: ProjectedFolder;
   readonly #log: string[] = [];
   #process: OwnedProcess | undefined;
@@ -42,6 +44,7 @@ export class RelayWorkload implements Workload {
     if (container === undefined) throw new Error(`pod ${pod.metadata.name} has no container`);
     this.#options = options;
     this.#container = container;
+    this.#terminationLog = join(folder, 'pods', uid, 'termination-log');
     this.#folder = new ProjectedFolder(join(folder, 'pods', uid, 'config'));
     const volume = pod.spec.volumes?.find(({ name }) => name === queueVolume);
     const claim = volume?.persistentVolumeClaim?.claimName;
@@ -60,7 +63,7 @@ export class RelayWorkload implements Workload {
   async start(files: PodFiles): Promise<void> {
     await mkdir(this.dataDir, { recursive: true });
     await this.refresh(files);
-    this.#run();
+    await this.#run();
   }
 
   async refresh(files: PodFiles): Promise<void> {
@@ -89,10 +92,13 @@ export class RelayWorkload implements Workload {
     return placed;
   }
 
-  #run(): void {
+  async #run(): Promise<void> {
+    // One for each of its lives.
+    await writeFile(this.#terminationLog, '');
     if (this.#isEnding) return;
-    const args = (this.#container.args ?? []).map(arg => this.#inFolders(arg));
-    const running = startProcess(process.execPath, [main, ...args], { onLine: line => this.#heard(line) });
+    const own = (this.#container.args ?? []).map(arg => this.#inFolders(arg));
+    const args = [main, ...own, `--termination-log=${this.#terminationLog}`];
+    const running = startProcess(process.execPath, args, { onLine: line => this.#heard(line) });
     this.#process = running;
     const ended = (): void => {
       if (this.#process === running) this.#process = undefined;
@@ -100,7 +106,7 @@ export class RelayWorkload implements Workload {
       if (this.#isEnding) return;
       this.#restart = setTimeout(() => {
         this.restarts += 1;
-        this.#run();
+        this.#run().catch(this.#options.onFault);
       }, restartMs);
     };
     running.exited.then(ended, ended);
@@ -130,9 +136,11 @@ export class RelayWorkload implements Workload {
     await this.#process?.stop('SIGKILL');
   }
 
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number): Promise<End | undefined> {
     this.#end();
-    await this.#process?.stop('SIGTERM', graceMs);
+    const exit = await this.#process?.stop('SIGTERM', graceMs);
+    if (exit === undefined) return undefined;
+    return { exitCode: exit.code ?? 137, message: await readFile(this.#terminationLog, 'utf8') };
   }
 
   async kill(): Promise<void> {

@@ -10,7 +10,7 @@ import { httpPort } from '../../../crds/listener.ts';
 import { filesFolder } from '../../../operator/mailrelay/desired/files.ts';
 import { closeServer, listen } from './addresses.ts';
 import type { PodFiles } from './files.ts';
-import type { Workload } from './workload.ts';
+import type { End, Workload } from './workload.ts';
 
 export type QueueState = 'Waiting' | 'Leased' | 'Held';
 
@@ -53,6 +53,10 @@ export class Reporter implements Workload {
   revision: string | undefined;
   /** Whether it answers at all. */
   isReachable = true;
+  /** Recipients of mail that it takes when it was last asked, and has not ended yet. */
+  takenAtLast = 0;
+  /** Whether it ends in order, and not by a kill. */
+  hasLastWord = true;
   readonly #server: ReportServer;
   readonly #address: string;
   readonly #onChange: () => void;
@@ -101,8 +105,14 @@ export class Reporter implements Workload {
     return `postroad_config_revision_info{revision="${this.revision}"} 1\n${states.join('')}`;
   }
 
-  async stop(): Promise<void> {
+  async stop(): Promise<End | undefined> {
+    if (this.#listener === undefined) return undefined;
     await this.kill();
+    if (!this.hasLastWord) return { exitCode: 137, message: '' };
+    this.queued.Waiting += this.takenAtLast;
+    const recipients = Object.values(this.queued).reduce((sum, count) => sum + count, 0);
+    const word = recipients === 0 ? { queue: 'Empty' } : { queue: 'Holds', recipients };
+    return { exitCode: 0, message: JSON.stringify(word) };
   }
 
   async kill(): Promise<void> {
