@@ -9,6 +9,7 @@ import type { Log } from '../../relay/log.ts';
 import { policyNeeds, relayNeeds, type SecretNeed } from '../credentials.ts';
 import { relayNameOf } from '../domainpolicy/attach.ts';
 import type { KubeClient } from '../kube/client.ts';
+import { orAborted } from '../kube/deadline.ts';
 import type { MetricSink } from '../kube/metrics.ts';
 import { type KubeObject, keyOf, type Resource } from '../kube/object.ts';
 import type { ObjectIndex } from '../kube/store.ts';
@@ -216,7 +217,7 @@ export function createCaches({ relayNamespaces, ...parts }: CachesOptions): Cach
       const owners = Promise.all([relays.whenSynced(signal), policies.whenSynced(signal)]);
       // Their content is kept by who owns them.
       const inOrder = async (view: View<never>): Promise<void> => {
-        if (kindsWithContent.includes(view.kind)) await owners.catch(() => undefined);
+        if (kindsWithContent.includes(view.kind)) await orAborted(owners, signal);
         await view.run(signal);
       };
       await Promise.all([...views.map(inOrder), userSecrets.run(signal)]);

@@ -6,6 +6,7 @@
 import type { Clock } from '../../relay/clock.ts';
 import type { Log } from '../../relay/log.ts';
 import { backoffMs } from '../kube/backoff.ts';
+import { orAborted } from '../kube/deadline.ts';
 import { isNotFound } from '../kube/errors.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { Transform } from '../kube/transform.ts';
@@ -77,7 +78,7 @@ export function createStrays({ clock, random, log, isOwner, isRelay }: StraysOpt
           // The watch tells of that.
           if (signal.aborted || isNotFound(error)) return;
           log.warn({ err: error, kind: object.kind }, 'an object could not be read');
-          await clock.sleep(backoffMs(failures, backoff, random), signal).catch(() => undefined);
+          await orAborted(clock.sleep(backoffMs(failures, backoff, random), signal), signal);
         }
       }
     },

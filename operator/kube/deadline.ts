@@ -68,6 +68,15 @@ export function limitedSignal(parent: AbortSignal, limitMs: number): LinkedSigna
   };
 }
 
+/** Waits for what ends early when the signal is aborted, which whoever waits looks at next. Any other failure is thrown. */
+export async function orAborted(waiting: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  try {
+    await waiting;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
 /** What the promise gives, unless the signal is aborted first. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

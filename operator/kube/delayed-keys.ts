@@ -1,5 +1,6 @@
 /** Keys with a time, told when it has come, those of the same instant in the order in which they were added: a binary heap and one sleeper. */
 import type { Clock } from '../../relay/clock.ts';
+import { orAborted } from './deadline.ts';
 
 interface Entry {
   readonly key: string;
@@ -61,8 +62,8 @@ export class DelayedKeys {
       const stop = (): void => controller.abort();
       signal.addEventListener('abort', stop, { once: true });
       this.#sleeper = { untilMs: this.#clock.now() + waitMs, controller };
-      // Rejects only when it is woken, by add() or by the end.
-      await this.#clock.sleep(Math.max(1, waitMs), controller.signal).catch(() => undefined);
+      // Woken by add(), or by the end.
+      await orAborted(this.#clock.sleep(Math.max(1, waitMs), controller.signal), controller.signal);
       signal.removeEventListener('abort', stop);
       this.#sleeper = undefined;
     }

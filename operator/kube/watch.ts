@@ -1,6 +1,6 @@
 import type { Clock } from '../../relay/clock.ts';
 import type { KubeClient } from './client.ts';
-import { linkedSignal } from './deadline.ts';
+import { linkedSignal, orAborted } from './deadline.ts';
 import { ApiError, ConnectionError, type Status } from './errors.ts';
 import { acceptOf, type Selection } from './list.ts';
 import { type KubeObject, pathOf } from './object.ts';
@@ -57,8 +57,7 @@ export async function* readWatch<T extends KubeObject>(options: WatchOptions): A
   async function guardSilence(): Promise<void> {
     // By the steady clock: a wall clock that is set is no silence.
     while (!patience.isOver() && !life.signal.aborted) {
-      // Aborted with the watch.
-      await clock.sleep(patience.leftMs(), life.signal).catch(() => undefined);
+      await orAborted(clock.sleep(patience.leftMs(), life.signal), life.signal);
     }
     life.abort(new ConnectionError(`watch ${resource.plural}`, 'Silent'));
   }

@@ -6,7 +6,6 @@ import { runProcess } from '../../support/processes.ts';
 import type { Builder } from './builder.ts';
 
 const suite = 'bookworm';
-const ofDebian = 'http://deb.debian.org/debian';
 /** What `node:26-slim` has beside the minimum, and what Node itself loads. */
 const packages = ['ca-certificates', 'libatomic1', 'libstdc++6'];
 
@@ -45,11 +44,15 @@ export async function debianImage({ run, hasImage, build, scratch, say }: Builde
   return name;
 }
 
-/** The first one of this machine; Debian's own where this machine runs something else. */
+/** The first one of this machine. @throws Error where it runs no Debian, or has no mirror. */
 async function mirrorOfApt(): Promise<string> {
-  if (!/^ID=debian$/m.test(await readFile('/etc/os-release', 'utf8'))) return ofDebian;
+  if (!/^ID=debian$/m.test(await readFile('/etc/os-release', 'utf8'))) {
+    throw new Error('the base of the image is made of what apt uses here, and this is no Debian');
+  }
   const { stdout } = await runProcess('apt-get', ['indextargets', '--format', '$(SITE)', 'Created-By: Packages']);
-  return stdout.split('\n')[0] || ofDebian;
+  const [mirror] = stdout.split('\n');
+  if (!mirror) throw new Error('apt names no mirror: /etc/apt has no sources');
+  return mirror;
 }
 
 /** With the security archive beside the mirror, where it is in its usual place. */
