@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RelayConfigInput } from '../../relay/config.ts';
 import { startCountingSink, wellBehaved } from '../support/counting-sink.ts';
-import { type RedisPeer, startRedis } from '../support/redis.ts';
+import { queueIn, type RedisPeer, startRedis } from '../support/redis.ts';
 import { queuedRecipients, type RelayProcess, relayConfig, startRelayProcess } from '../support/relay-process.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -117,16 +117,7 @@ function configuration(sinkPort: number, redisPort: number): RelayConfigInput {
   return relayConfig({
     route: { type: 'SmartHost', smartHost: { host: '127.0.0.1', port: sinkPort, tls: 'Disabled' } },
     retry: { initialDelaySeconds: 1, maxDelaySeconds: 2, messageLifetimeSeconds: 86_400, delayWarningSeconds: 80_000 },
-    queue: {
-      type: 'Redis',
-      redis: {
-        type: 'Single',
-        addresses: [{ host: '127.0.0.1', port: redisPort }],
-        tls: 'Disabled',
-        keyPrefix: 'audit:',
-        durability: 'Fsync',
-      },
-    },
+    queue: queueIn({ port: redisPort }, 'audit:'),
   });
 }
 

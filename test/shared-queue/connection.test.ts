@@ -6,21 +6,27 @@ import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createServer } from 'node:tls';
 import { RedisConnection } from '../../relay/redis/connection.ts';
+import type { RedisOptions } from '../../relay/redis/options.ts';
 import { programsMissing } from '../support/programs.ts';
 import { startRedis } from '../support/redis.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { createTestCa } from '../support/test-ca.ts';
 
+function connect(port: number, more: Pick<RedisOptions, 'tls'> = {}): RedisConnection {
+  return new RedisConnection(() => ({
+    type: 'Single',
+    addresses: [{ host: '127.0.0.1', port }],
+    database: 0,
+    ...more,
+  }));
+}
+
 describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis-cli') }, () => {
   it('hears what was answered while the process stood still, however long that was', async () => {
     await using folder = await temporaryFolder();
     await using redis = await startRedis(folder.path);
-    const connection = new RedisConnection(() => ({
-      type: 'Single',
-      addresses: [{ host: '127.0.0.1', port: redis.port }],
-      database: 0,
-    }));
+    const connection = connect(redis.port);
     try {
       await connection.waitReady(performance.now() + 5000);
       const asked = connection.run([['ECHO', 'heard']], 100);
@@ -36,11 +42,7 @@ describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis
   it('gives up an answer that does not come in time', async () => {
     await using folder = await temporaryFolder();
     await using redis = await startRedis(folder.path);
-    const connection = new RedisConnection(() => ({
-      type: 'Single',
-      addresses: [{ host: '127.0.0.1', port: redis.port }],
-      database: 0,
-    }));
+    const connection = connect(redis.port);
     try {
       await connection.waitReady(performance.now() + 5000);
       redis.signal('SIGSTOP');
@@ -71,12 +73,7 @@ describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
     for (let left = 80; left > 0; left--) {
-      const connection = new RedisConnection(() => ({
-        type: 'Single',
-        addresses: [{ host: '127.0.0.1', port }],
-        database: 0,
-        tls: { verified: left % 2 === 0 },
-      }));
+      const connection = connect(port, { tls: { verified: left % 2 === 0 } });
       // At any point of the handshake. An error that nobody catches fails this test.
       await delay(random() * 20);
       connection.close();

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { RelayConfigInput } from '../../relay/config.ts';
 import { programsMissing } from '../support/programs.ts';
 import { RawClient } from '../support/raw-client.ts';
-import { startRedis } from '../support/redis.ts';
+import { queueIn, startRedis } from '../support/redis.ts';
 import { drained, metric, relayConfig, startRelayProcess } from '../support/relay-process.ts';
 import { startScriptedMx } from '../support/scripted-mx.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -18,16 +18,7 @@ function configuration(mxPort: number, redisPort: number): RelayConfigInput {
   return relayConfig({
     route: { type: 'SmartHost', smartHost: { host: '127.0.0.1', port: mxPort, tls: 'Disabled' } },
     delivery: { maxConnectionsPerLane: 1 },
-    queue: {
-      type: 'Redis',
-      redis: {
-        type: 'Single',
-        addresses: [{ host: '127.0.0.1', port: redisPort }],
-        tls: 'Disabled',
-        keyPrefix: 'woken:',
-        durability: 'Fsync',
-      },
-    },
+    queue: queueIn({ port: redisPort }, 'woken:'),
   });
 }
 

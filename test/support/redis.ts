@@ -1,6 +1,7 @@
 /** Real Redis and Valkey servers of a test's own: in a temporary folder, on ports of loopback, ended by their pids. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RelayConfigInput } from '../../relay/config.ts';
 import { freePort } from './free-port.ts';
 import { type OwnedProcess, runProcess, startProcess } from './processes.ts';
 import { waitUntil } from './wait-until.ts';
@@ -23,6 +24,12 @@ const startLimitMs = 20_000;
 
 /** A server that keeps what it acknowledges: append-only file, synced at each write. */
 export const durable: Settings = { appendonly: 'yes', appendfsync: 'always', 'auto-aof-rewrite-percentage': '0' };
+
+/** For a relay's configuration: its queue in that server. */
+export function queueIn({ port }: Pick<RedisPeer, 'port'>, keyPrefix: string): RelayConfigInput['queue'] {
+  const addresses = [{ host: '127.0.0.1', port }];
+  return { type: 'Redis', redis: { type: 'Single', addresses, tls: 'Disabled', keyPrefix, durability: 'Fsync' } };
+}
 
 export interface RedisPeerOptions {
   readonly settings?: Settings;

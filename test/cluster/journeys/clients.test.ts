@@ -1,16 +1,15 @@
 /** Programs in six languages, each with its ordinary mailer, send by the Service's name over every port; a stranger's host gets signed mail. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import type { DomainPolicy } from '../../../crds/domain-policy.ts';
-import { published } from '../../apiserver/published-records.ts';
-import { type KeyRecords, verifyWithDkimpy, verifyWithMailauth } from '../../support/dkim-verifiers.ts';
+import { verifyWithDkimpy, verifyWithMailauth } from '../../support/dkim-verifiers.ts';
 import type { RunResult } from '../../support/processes.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import type { Cluster } from '../cluster.ts';
 import { loadPeer } from '../image/load-peer.ts';
 import { journey } from '../journey.ts';
 import { podRange } from '../node/layout.ts';
-import { type Internet, startInternet } from '../outside/internet.ts';
+import { publishRecords } from '../outbound.ts';
+import { startInternet } from '../outside/internet.ts';
 
 interface Client {
   readonly command: readonly string[];
@@ -58,7 +57,8 @@ journey(
     await cluster.createNamespace('mail');
     await cluster.kubectl.must(['apply', '-f', '-'], JSON.stringify(list(relayObjects)));
     await cluster.kubectl.must(['apply', '-f', '-'], JSON.stringify(list(Object.keys(clients).map(podOf(image)))));
-    await untilSigned(cluster, internet);
+    await waitFor(cluster, 'mailrelay', 'outbound');
+    const records = await publishRecords(cluster, internet, ['mail A 203.0.113.10']);
     await waitFor(cluster, 'pod', ...Object.keys(clients));
 
     const startedMs = performance.now();
@@ -74,7 +74,6 @@ journey(
 
     const messages = await Promise.all((await host.delivered()).map(asItCame));
     assert.deepEqual(messages.map(subjectIn).sort(), subjects.sort());
-    const records = await keysOf(cluster, internet);
     const byDkimpy = await verifyWithDkimpy(messages, records);
     for (const [index, message] of messages.entries()) {
       const verdicts = [byDkimpy[index] ?? {}, await verifyWithMailauth(message, records)];
@@ -131,31 +130,10 @@ async function send({ kubectl }: Cluster, name: string, { command }: Client, att
 const secondsSince = (startedMs: number): string => ((performance.now() - startedMs) / 1000).toFixed(0);
 const subjectOf = (name: string, port: number): string => `${name} over ${port}`;
 
-async function untilSigned(cluster: Cluster, internet: Internet): Promise<void> {
-  await waitFor(cluster, 'mailrelay', 'outbound');
-  const records = await waitUntil(
-    'the records to publish',
-    async () => {
-      const { status } = await cluster.get<DomainPolicy>('domainpolicy', 'example', '-n', 'mail');
-      const listed = status?.dnsRecords ?? [];
-      return listed.some(({ purpose }) => purpose === 'DKIM') && listed;
-    },
-    { limitMs: 60_000, everyMs: 200 },
-  );
-  await internet.serve('example.com', ['mail A 203.0.113.10', ...published(records)]);
-  await waitFor(cluster, 'domainpolicy', 'example');
-}
-
 async function waitFor({ shell }: Cluster, kind: string, ...names: readonly string[]): Promise<void> {
   await shell(
     `kubectl -n mail wait --for=condition=Ready --timeout=150s ${names.map(name => `${kind}/${name}`).join(' ')}`,
   );
-}
-
-async function keysOf({ get }: Cluster, { texts }: Internet): Promise<KeyRecords> {
-  const { status } = await get<DomainPolicy>('domainpolicy', 'example', '-n', 'mail');
-  const names = (status?.dnsRecords ?? []).filter(({ purpose }) => purpose === 'DKIM').map(({ name }) => name);
-  return Object.fromEntries(await Promise.all(names.map(async name => [name, (await texts(name)).join('')])));
 }
 
 /** Postfix keeps messages with the line ends of this system. */

@@ -49,7 +49,11 @@ journey(
       everyMs: 100,
     });
     const seconds = (performance.now() - startedMs) / 1000;
-    assert.deepEqual(await verdictsOf(await readFile(delivered), cluster, internet), { mailauth: 2, dkimpy: 2 });
+    const verdicts = await verdictsOf(await readFile(delivered), cluster, internet);
+    // A policy is Ready from the first key on that signs: the second one's signature may be there by then.
+    assert.notEqual(verdicts.mailauth.length, 0);
+    for (const held of [...verdicts.mailauth, ...verdicts.dkimpy]) assert.equal(held, true);
+    assert.equal(verdicts.dkimpy.length, verdicts.mailauth.length);
     assert.ok(seconds < 300, `${seconds.toFixed(0)} s`);
     t.diagnostic(`from helm install to the delivered message: ${seconds.toFixed(0)} s`);
     t.diagnostic(`from kubectl apply of a MailRelay to its first accepted message: ${await accepted} s`);
@@ -83,8 +87,13 @@ async function firstAccepted(startedMs: number): Promise<number> {
   return Number(((performance.now() - startedMs) / 1000).toFixed(1));
 }
 
-/** How many signatures hold, by two verifiers with the keys that the zone serves. */
-async function verdictsOf(message: Buffer, { get }: Cluster, { texts }: Internet): Promise<Record<string, number>> {
+interface Verdicts {
+  readonly mailauth: readonly boolean[];
+  readonly dkimpy: readonly boolean[];
+}
+
+/** Of each signature whether it holds, by two verifiers with the keys that the zone serves. */
+async function verdictsOf(message: Buffer, { get }: Cluster, { texts }: Internet): Promise<Verdicts> {
   const policy = await get<DomainPolicy>('domainpolicy', 'example', '-n', 'mail');
   const records: Record<string, string> = {};
   for (const { purpose, name } of policy.status?.dnsRecords ?? []) {
@@ -93,6 +102,5 @@ async function verdictsOf(message: Buffer, { get }: Cluster, { texts }: Internet
   // As it came: Postfix keeps messages with the line ends of this system.
   const wire = Buffer.from(message.toString('latin1').replaceAll(/\r?\n/g, '\r\n'), 'latin1');
   const [mailauth, [dkimpy = {}]] = [await verifyWithMailauth(wire, records), await verifyWithDkimpy([wire], records)];
-  const held = (verdicts: Readonly<Record<string, boolean>>): number => Object.values(verdicts).filter(Boolean).length;
-  return { mailauth: held(mailauth), dkimpy: held(dkimpy) };
+  return { mailauth: Object.values(mailauth), dkimpy: Object.values(dkimpy) };
 }
