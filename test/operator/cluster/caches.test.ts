@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { type Caches, createCaches } from '../../../operator/cluster/caches.ts';
+import { test } from 'node:test';
 import type { ClusterChange } from '../../../operator/cluster/change.ts';
 import {
   domainPolicies,
@@ -12,69 +11,12 @@ import {
   pods,
   secrets,
 } from '../../../operator/cluster/kinds.ts';
-import { createClient } from '../../../operator/kube/client.ts';
-import type { KubeObject, Resource } from '../../../operator/kube/object.ts';
+import type { KubeObject } from '../../../operator/kube/object.ts';
 import { ownFields } from '../../../operator/kube/transform.ts';
-import { fieldManager, objectLabels, policyNameLabel, policyNamespaceLabel } from '../../../operator/labels.ts';
-import { systemClock } from '../../../relay/clock.ts';
+import { fieldManager, policyNameLabel, policyNamespaceLabel } from '../../../operator/labels.ts';
 import { waitUntil } from '../../support/wait-until.ts';
-import { domainPolicy, mailRelay } from '../builders.ts';
-import { KeptMetrics, quiet } from '../kube/fakes.ts';
-import { startStubApiServer } from '../kube/stub-api-server.ts';
-import { StubCluster } from './stub-cluster.ts';
-
-const { signal: never } = new AbortController();
-const relay = mailRelay({ clients: { usersSecretRef: { name: 'users' } } });
-const optional = Object.values(optionalKinds).map(({ plural }) => plural);
-
-function managedObject({ apiVersion, kind }: Resource, name: string, labels: object = {}): KubeObject {
-  return { apiVersion, kind, metadata: { name, namespace: 'mail', labels: { ...objectLabels(relay), ...labels } } };
-}
-
-function plain(resource: Resource, name: string, metadata: object = {}): KubeObject {
-  return { apiVersion: resource.apiVersion, kind: resource.kind, metadata: { name, ...metadata } };
-}
-
-interface World {
-  readonly stub: StubCluster;
-  readonly caches: Caches;
-  readonly changes: ClusterChange[];
-  readonly metrics: KeptMetrics;
-}
-
-async function start(
-  t: TestContext,
-  fill: (stub: StubCluster) => void,
-  relayNamespaces?: readonly string[],
-): Promise<World> {
-  const stub = new StubCluster();
-  fill(stub);
-  const api = await startStubApiServer(stub.script);
-  const metrics = new KeptMetrics();
-  const client = createClient({ connection: api.connection, clock: systemClock, metrics });
-  // Waits are cut short: what happens after them is what is asked here.
-  const clock = {
-    ...systemClock,
-    sleep: (ms: number, signal?: AbortSignal) => systemClock.sleep(Math.min(ms, 50), signal),
-  };
-  const caches = createCaches({ client, clock, random: Math.random, log: quiet, metrics, relayNamespaces });
-  const changes: ClusterChange[] = [];
-  caches.onChange(change => changes.push(change));
-  const stopping = new AbortController();
-  const running = caches.run(stopping.signal);
-  t.after(async () => {
-    stopping.abort();
-    await running;
-    client.close();
-    await api[Symbol.asyncDispose]();
-  });
-  await caches.whenSynced(never);
-  return { stub, caches, changes, metrics };
-}
-
-function withoutOptional(stub: StubCluster): void {
-  for (const plural of optional) stub.unknown.add(plural);
-}
+import { domainPolicy } from '../builders.ts';
+import { managedObject, plain, relay, start, withoutOptional } from './caches-world.ts';
 
 test('a relay is found with all that is its own, and with the policies that name it', async t => {
   const { caches, stub } = await start(t, api => {
@@ -182,68 +124,6 @@ test('of how containers ended, a relay’s code and its last word are kept, wher
     'outbound-relay-1': status,
     'outbound-relay-2': status,
   });
-});
-
-const owner = { apiVersion: 'postroad.dev/v1alpha1', kind: 'MailRelay', name: 'outbound', controller: true };
-
-function keysOf(uid: string, content: string): KubeObject {
-  const object = managedObject(secrets, 'outbound-relay-keys');
-  const metadata = { ...object.metadata, uid: '7', ownerReferences: [{ ...owner, uid }] };
-  return { ...object, metadata, data: { key: content } } as KubeObject;
-}
-
-const contentOf = (caches: Caches): unknown => {
-  const kept = caches.cluster.managed(secrets, 'mail/outbound-relay-keys') as { data?: { key?: unknown } } | undefined;
-  return kept === undefined ? 'not seen' : kept.data?.key;
-};
-
-test('content is kept of what belongs to a relay that is known, and of all else that carries our labels the name', async t => {
-  const long = 'x'.repeat(200_000);
-  const { caches } = await start(t, api => {
-    api.put(mailRelays, { ...relay, metadata: { ...relay.metadata, uid: 'known' } });
-    api.put(secrets, keysOf('known', long));
-    for (const [namespace, uid] of [
-      ['mail', 'unknown'],
-      ['elsewhere', 'known'],
-    ] as const) {
-      const { metadata, ...rest } = keysOf(uid, long);
-      api.put(secrets, { ...rest, metadata: { ...metadata, namespace, name: 'stray', annotations: { a: long } } });
-    }
-  });
-  assert.equal(contentOf(caches), long);
-  for (const key of ['mail/stray', 'elsewhere/stray']) {
-    const stray = caches.cluster.managed(secrets, key);
-    assert.ok(stray !== undefined, 'its name is taken');
-    assert.ok(JSON.stringify(stray).length < 1000);
-  }
-});
-
-test('what is seen before its relay is never taken for empty: reading it fails until it has been read again', async t => {
-  const { caches, stub, changes } = await start(t, api => api.put(secrets, keysOf('late', 'mine')));
-  await waitUntil('watches', () => stub.watching('mailrelays') && stub.watching('secrets'));
-  assert.equal(contentOf(caches), undefined);
-  const seen: unknown[] = [];
-  caches.onChange(({ about }) => {
-    if (about !== 'Relay') return;
-    try {
-      seen.push(contentOf(caches));
-    } catch (error) {
-      seen.push(error instanceof Error ? error.message : error);
-    }
-  });
-  stub.failGets = 2;
-  stub.put(mailRelays, { ...relay, metadata: { ...relay.metadata, uid: 'late' } });
-  await waitUntil('the change', () => seen.length > 0);
-  assert.deepEqual(seen, ['Secret mail/outbound-relay-keys has not been read yet']);
-  await waitUntil('its content', () => {
-    try {
-      return contentOf(caches) === 'mine';
-    } catch {
-      return false;
-    }
-  });
-  assert.equal(stub.failGets, 0);
-  assert.equal(changes.at(-1)?.about, 'Managed', 'the relay is looked at once more');
 });
 
 test('everything that is there can be told again, as of a first list', async t => {
