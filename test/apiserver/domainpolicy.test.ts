@@ -1,3 +1,4 @@
+/** In one file because its tests share one API server, which takes longer to start than most of them. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { domainPolicies, mailRelays, namespaces, optionalKinds, secrets } from '../../operator/cluster/kinds.ts';

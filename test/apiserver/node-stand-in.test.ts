@@ -1,4 +1,7 @@
-/** What later tests rely on: a relay's pods come, take up their files, and go, as on a real node. */
+/**
+ * What later tests rely on: a relay's pods come, take up their files, and go, as on a real node.
+ * In one file because its tests share one API server, which takes longer to start than most of them.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { KubeClient } from '../../operator/kube/client.ts';

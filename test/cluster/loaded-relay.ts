@@ -13,23 +13,10 @@ import { type MetricValues, parseMetrics, queuedRecipients } from '../support/re
 import { seededRandom } from '../support/seeded-random.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Cluster } from './cluster.ts';
-import { nodeAddress } from './node/layout.ts';
+import { loadedObjects, namespace, type RelayWishes, sinkAddress } from './loaded-objects.ts';
 
-export const namespace = 'mail';
-export const sinkAddress = '203.0.113.25';
 /** Of mail to it the sink keeps the content. */
 export const sampleDomain = 'sample.example';
-
-export interface RelayWishes {
-  readonly replicas?: number;
-  /** Of the MailRelay's spec, beside what all of these journeys ask for. */
-  readonly spec?: Readonly<Record<string, unknown>>;
-  /** Of the DomainPolicy's. */
-  readonly policy?: Readonly<Record<string, unknown>>;
-  readonly chart?: Readonly<Record<string, string>>;
-  /** Of the recipients. */
-  readonly domains?: readonly string[];
-}
 
 export interface Pod {
   readonly metadata: {
@@ -84,7 +71,7 @@ export class LoadedRelay implements AsyncDisposable {
     t.diagnostic(`seed ${seed}`);
     await cluster.installChart({ 'operator.replicas': '1', ...wishes.chart });
     await cluster.createNamespace(namespace);
-    await cluster.kubectl.must(['apply', '-f', '-'], JSON.stringify({ ...list, items: objectsOf(wishes) }));
+    await cluster.kubectl.must(['apply', '-f', '-'], JSON.stringify(loadedObjects(wishes)));
     await whole(cluster);
     const host = await serviceAddress(cluster);
     const sink = await startCountingSink({ address: { host: sinkAddress, port: 25 }, keptDomain: sampleDomain });
@@ -271,39 +258,4 @@ async function whole(cluster: Cluster): Promise<void> {
     },
     { limitMs: wholeLimitMs, everyMs: 250 },
   );
-}
-
-const list = { apiVersion: 'v1', kind: 'List' };
-const apiVersion = 'postroad.dev/v1alpha1';
-
-function objectsOf({ replicas = 2, spec = {}, policy = {} }: RelayWishes): readonly unknown[] {
-  const metadata = { name: 'outbound', namespace };
-  return [
-    {
-      ...{ apiVersion, kind: 'MailRelay', metadata },
-      spec: {
-        replicas,
-        hostname: 'mail.example.com',
-        listeners: [
-          { name: 'smtp', port: 25, protocol: 'SMTP', tls: 'Optional', authentication: 'Optional' },
-          { name: 'submissions', port: 465, protocol: 'SMTPS', authentication: 'Optional' },
-        ],
-        // The journey is on the node.
-        clients: { trustedNetworks: [`${nodeAddress}/32`] },
-        queue: { type: 'Volume', volume: { size: '1Gi' } },
-        route: { type: 'SmartHost', smartHost: { host: sinkAddress, port: 25, tls: 'Disabled' } },
-        retry: { initialDelaySeconds: 1, maxDelaySeconds: 5 },
-        ...spec,
-      },
-    },
-    {
-      ...{ apiVersion, kind: 'DomainPolicy', metadata: { name: 'example', namespace } },
-      spec: {
-        relayRef: { name: 'outbound' },
-        domains: ['example.com'],
-        dkim: { type: 'Disabled' },
-        ...policy,
-      },
-    },
-  ];
 }

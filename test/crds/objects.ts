@@ -1,6 +1,7 @@
 /**
  * Objects and the verdict on them: the same from the schema's check in code and from a real API server.
  * Every CEL rule stands here at least once kept and once broken.
+ * One table, which is read by its rows: a row is found by its field, not by the file that it might stand in.
  */
 
 export interface ObjectCase {

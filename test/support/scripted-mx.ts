@@ -1,4 +1,7 @@
-/** A raw SMTP peer that does what a script says at each command, and keeps what it was sent, byte for byte. */
+/**
+ * A raw SMTP peer that does what a script says at each command, and keeps what it was sent, byte for byte.
+ * In one file, since a peer is one conversation, and its script the words in it.
+ */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';

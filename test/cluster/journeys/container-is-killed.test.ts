@@ -1,6 +1,7 @@
 /** SIGKILL for the process of one relay, then of both at once, while clients send: what they were told was taken is delivered. */
 import { nodeJourney } from '../journey.ts';
-import { assertNothingLost, LoadedRelay, namespace } from '../loaded-relay.ts';
+import { namespace } from '../loaded-objects.ts';
+import { assertNothingLost, LoadedRelay } from '../loaded-relay.ts';
 
 nodeJourney('a relay whose processes are killed under load loses nothing that it acknowledged', async (cluster, t) => {
   await using relay = await LoadedRelay.start(cluster, t);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { metric } from '../../support/relay-process.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { nodeJourney } from '../journey.ts';
-import { assertNothingLost, isReady, LoadedRelay, namespace } from '../loaded-relay.ts';
+import { namespace } from '../loaded-objects.ts';
+import { assertNothingLost, isReady, LoadedRelay } from '../loaded-relay.ts';
 import { makeDisks, storageClass } from '../outside/small-disk.ts';
 
 const full = 'outbound-relay-0';

@@ -5,7 +5,8 @@
 import assert from 'node:assert/strict';
 import { waitUntil } from '../../support/wait-until.ts';
 import { journey } from '../journey.ts';
-import { assertNothingLost, LoadedRelay, sinkAddress } from '../loaded-relay.ts';
+import { sinkAddress } from '../loaded-objects.ts';
+import { assertNothingLost, LoadedRelay } from '../loaded-relay.ts';
 import { startInternet } from '../outside/internet.ts';
 
 const deadMs = 30_000;

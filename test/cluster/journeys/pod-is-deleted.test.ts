@@ -1,6 +1,7 @@
 /** A pod is deleted as `kubectl drain` does, another by force, while clients send: what they were told was taken is delivered. */
 import { journey } from '../journey.ts';
-import { assertNothingLost, LoadedRelay, namespace } from '../loaded-relay.ts';
+import { namespace } from '../loaded-objects.ts';
+import { assertNothingLost, LoadedRelay } from '../loaded-relay.ts';
 
 journey('a relay whose pods are deleted under load loses nothing that it acknowledged', async (cluster, t) => {
   await using relay = await LoadedRelay.start(cluster, t);

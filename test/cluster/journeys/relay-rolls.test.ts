@@ -1,6 +1,7 @@
 /** Something about the pods is changed: they are replaced one at a time, and each lets its clients and deliveries end first. */
 import { journey } from '../journey.ts';
-import { assertNothingLost, LoadedRelay, namespace } from '../loaded-relay.ts';
+import { namespace } from '../loaded-objects.ts';
+import { assertNothingLost, LoadedRelay } from '../loaded-relay.ts';
 
 journey('a relay whose pods are changed under load rolls without losing or repeating a message', async (cluster, t) => {
   await using relay = await LoadedRelay.start(cluster, t);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { wellBehaved } from '../../support/counting-sink.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { journey } from '../journey.ts';
-import { assertNothingLost, isReady, LoadedRelay, namespace } from '../loaded-relay.ts';
+import { namespace } from '../loaded-objects.ts';
+import { assertNothingLost, isReady, LoadedRelay } from '../loaded-relay.ts';
 
 const leaving = ['outbound-relay-1', 'outbound-relay-2'];
 

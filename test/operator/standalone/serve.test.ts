@@ -1,3 +1,4 @@
+/** In one file because its tests run beside each other: each mostly waits for processes of its own. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

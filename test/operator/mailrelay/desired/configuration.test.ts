@@ -1,3 +1,4 @@
+/** In one file: all of it is about one document, which each test makes by the same few steps. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
