@@ -28,6 +28,8 @@ export interface Load {
   readonly sent: readonly SentMessage[];
   /** Of 1, by messages. */
   progress(): number;
+  /** Number of the message that comes next. */
+  next(): number;
   /** Messages acknowledged so far. */
   accepted(): number;
   /** The longest that a session tried before a message of it was accepted. */
@@ -106,6 +108,7 @@ export function startLoad(options: LoadOptions): Load {
   return {
     sent,
     progress: () => next / messages,
+    next: () => first + next,
     accepted: () => accepted,
     longestOutageMs: () => longestMs,
     outages,

@@ -22,8 +22,8 @@ journey(
     await using owner = startDomainOwner({ cluster, internet, namespace, policy: 'example', domain: 'example.com' });
     const dkim = { type: 'Managed', managed: { algorithms } };
     await using relay = await LoadedRelay.start(cluster, t, { domains, policy: { dkim } });
-    await waitUntil('every domain to be signed for', async () => await isSigned(), limit);
-    const [first, signedMs] = [await selectors(), Date.now()];
+    await waitUntil('all keys to sign at every pod', async () => await isSigned(), limit);
+    const [first, firstSigned] = [await selectors(), relay.load.next()];
 
     const ca = await cluster.kubectl.must([
       'get',
@@ -50,12 +50,7 @@ journey(
     );
     await waitUntil(
       'other keys to sign',
-      async () => {
-        const now = await selectors();
-        return (
-          now.length === algorithms.length && now.every(selector => !first.includes(selector)) && (await isSigned())
-        );
-      },
+      async () => (await isSigned()) && (await selectors()).every(selector => !first.includes(selector)),
       limit,
     );
     await relay.flows(500);
@@ -69,7 +64,7 @@ journey(
     const counts = new Map<string, number>();
     const bad: string[] = [];
     for (const { content, timeMs, recipient } of (await relay.sink.record()).contents) {
-      if (timeMs < signedMs) continue;
+      if (numberOf(recipient) < firstSigned) continue;
       const verdicts = await verifyWithMailauth(content, owner.recordsAt(timeMs));
       for (const selector of Object.keys(verdicts)) counts.set(selector, (counts.get(selector) ?? 0) + 1);
       const held = Object.values(verdicts).filter(Boolean).length;
@@ -88,7 +83,9 @@ journey(
 
     async function isSigned(): Promise<boolean> {
       const { conditions = [] } = (await policy()).status ?? {};
-      return conditions.some(({ type, status }) => type === 'DKIMReady' && status === 'True');
+      const holds = (wanted: string): boolean =>
+        conditions.some(({ type, status }) => type === wanted && status === 'True');
+      return holds('DKIMReady') && holds('Programmed') && (await selectors()).length === algorithms.length;
     }
 
     /** Of the keys that sign. */
@@ -98,3 +95,8 @@ journey(
     }
   },
 );
+
+/** Of the message that it is a recipient of: `r42-0@sample.example`. */
+function numberOf(recipient: string): number {
+  return Number(/^r(\d+)-/.exec(recipient)?.[1]);
+}
