@@ -45,36 +45,62 @@ export function nodeJourney(
 }
 
 /** Release, definitions and the namespaces of journeys go; whatever else a user's cluster has stays. */
-async function cleanCluster({ kubectl, helm, run }: Cluster): Promise<void> {
-  const owned = await namesOf(kubectl, ['namespaces', '-l', ownedLabel]);
-  const definitions = (await namesOf(kubectl, ['crd'])).filter(name => name.endsWith('.postroad.dev'));
-  const relays = definitions.length > 0 ? await relaysOf(kubectl) : [];
+async function cleanCluster(cluster: Cluster): Promise<void> {
+  const { kubectl, helm, run } = cluster;
+  const found = await findRemains(cluster);
+  if (found === undefined) return;
+  const { owned, definitions, relays, isReleased } = found;
   const foreign = relays.filter(({ namespace }) => !owned.includes(namespace));
   if (foreign.length > 0 && run === undefined) {
     throw new Error('this cluster has MailRelays that no journey made: journeys are for a cluster that nobody uses');
   }
-  owned.push(...new Set(foreign.map(({ namespace }) => namespace)));
   // Before its release, which takes the definitions along where they are not kept: they would wait for finalizers that the operator would put back.
   const operator = ['deployment', '--all', '-n', releaseNamespace, '--cascade=foreground', '--timeout=60s'];
   await kubectl.must(['delete', ...operator]);
   await letGo(kubectl, relays);
-  const releases = await helm('list', '--all-namespaces', '--short', '--filter', `^${release}$`);
-  if (releases.trim() !== '') await helm('uninstall', release, '--namespace', releaseNamespace, '--no-hooks', '--wait');
-  const namespaces = [...owned, releaseNamespace];
+  if (isReleased) await helm('uninstall', release, '--namespace', releaseNamespace, '--no-hooks', '--wait');
+  const namespaces = [...new Set([...owned, ...foreign.map(({ namespace }) => namespace), releaseNamespace])];
   const ignore = ['--ignore-not-found', '--timeout=90s'];
   await kubectl.must(['delete', 'namespace', ...namespaces, ...ignore, '--wait=false']);
-  // Not before: somebody would make them again. And without the time that a relay gets to hand its queue over.
-  for (const namespace of namespaces) {
-    await kubectl.must(['delete', 'pods', '--all', '-n', namespace, '--force', '--grace-period=0', '--wait=false']);
-  }
-  await kubectl.must(['delete', 'namespace', ...namespaces, ...ignore]);
-  if (definitions.length > 0) await kubectl.must(['delete', 'crd', ...definitions, ...ignore]);
-  await kubectl.must(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=postroad', '--wait']);
+  // Not before: somebody would make them again. Nor after: a namespace that is not empty when its time comes waits as long again.
+  // And without the time that a relay gets to hand its queue over.
+  const content = ['statefulset,deployment,pod,pvc', '--all', '--force', '--grace-period=0', '--wait=false'];
+  await Promise.all(namespaces.map(namespace => kubectl.must(['delete', ...content, '-n', namespace])));
+  const ours = ['clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=postroad', '--wait'];
+  await Promise.all([
+    kubectl.must(['delete', 'namespace', ...namespaces, ...ignore]),
+    definitions.length > 0 && kubectl.must(['delete', 'crd', ...definitions, ...ignore]),
+    kubectl.must(['delete', ...ours]),
+    kubectl.must(['delete', 'crd,clusterrole,clusterrolebinding', '-l', ownedLabel, '--wait']),
+  ]);
   await waitUntil(
     'the volumes of the journey to be released',
     async () => !(await kubectl.must(['get', 'pv', '-o', 'wide'])).includes('queue-'),
     { limitMs: 60_000, everyMs: 200 },
   );
+}
+
+interface Remains {
+  /** Namespaces of journeys. */
+  readonly owned: readonly string[];
+  readonly definitions: readonly string[];
+  readonly relays: readonly NamedRelay[];
+  readonly isReleased: boolean;
+}
+
+/** Undefined: nothing is there that a journey left. */
+async function findRemains({ kubectl, helm }: Cluster): Promise<Remains | undefined> {
+  const [owned, known, labelled, releases] = await Promise.all([
+    namesOf(kubectl, ['namespaces', '-l', ownedLabel]),
+    namesOf(kubectl, ['crd,namespaces']),
+    namesOf(kubectl, ['crd,clusterroles,clusterrolebindings', '-l', ownedLabel]),
+    helm('list', '--all-namespaces', '--short', '--filter', `^${release}$`),
+  ]);
+  const definitions = known.filter(name => name.endsWith('.postroad.dev'));
+  const isReleased = releases.trim() !== '';
+  const isClean = [owned, definitions, labelled].every(({ length }) => length === 0);
+  if (isClean && !isReleased && !known.includes(releaseNamespace)) return undefined;
+  return { owned, definitions, relays: definitions.length > 0 ? await relaysOf(kubectl) : [], isReleased };
 }
 
 interface NamedRelay {
