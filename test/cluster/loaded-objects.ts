@@ -13,6 +13,8 @@ export interface RelayWishes {
   readonly chart?: Readonly<Record<string, string>>;
   /** Of the recipients. */
   readonly domains?: readonly string[];
+  /** Messages a second; left out: 250. */
+  readonly rate?: number;
 }
 
 const apiVersion = 'postroad.dev/v1alpha1';

@@ -36,19 +36,26 @@ export interface Outcome extends Verdict {
   readonly sent: number;
   /** Messages accepted, over the seconds in which any was. */
   readonly perSecond: number;
+  /** What the clients tried. */
+  readonly rate: number;
   readonly longestOutageMs: number;
 }
 
 /** Clients come and go; one that hears nothing for 5 s, or nobody, tries again. */
 const loadShape = {
-  ...{ port: 25, sessions: 40, messages: 100_000, rate: 250 },
+  ...{ port: 25, sessions: 40, messages: 100_000 },
   ...{ messagesPerSession: 25, reconnectMs: 100, silenceMs: 5000 },
 };
-/** What must be reached while clients can send, and is the claim of these journeys; for a machine that others use as well, it can be lowered. */
+const standardRate = 250;
+/** What must be reached of it while clients can send. */
+const leastShare = 0.8;
+/** What must be reached at the standard rate, and is the claim of these journeys; for a machine that others use as well, it can be lowered. */
 const leastRate = Number(process.env['POSTROAD_TEST_LEAST_RATE'] ?? 200);
 const catchUpLimitMs = 10_000;
 const wholeLimitMs = 120_000;
 const drainLimitMs = 120_000;
+
+type OwnLoad = Pick<LoadOptions, 'host' | 'random' | 'domains'> & { readonly rate: number };
 
 export class LoadedRelay implements AsyncDisposable {
   readonly cluster: Cluster;
@@ -57,10 +64,12 @@ export class LoadedRelay implements AsyncDisposable {
   readonly #kills: Kill[] = [];
   readonly #end = new AbortController();
   readonly #startedMs = performance.now();
+  readonly #rate: number;
 
-  private constructor(cluster: Cluster, sink: CountingSink, load: Pick<LoadOptions, 'host' | 'random' | 'domains'>) {
+  private constructor(cluster: Cluster, sink: CountingSink, load: OwnLoad) {
     this.cluster = cluster;
     this.sink = sink;
+    this.#rate = load.rate;
     const signal = this.#end.signal;
     this.load = startLoad({ ...loadShape, ...load, signal });
   }
@@ -75,13 +84,13 @@ export class LoadedRelay implements AsyncDisposable {
     await whole(cluster);
     const host = await serviceAddress(cluster);
     const sink = await startCountingSink({ address: { host: sinkAddress, port: 25 }, keptDomain: sampleDomain });
-    const { domains } = wishes;
+    const { domains, rate = standardRate } = wishes;
     const relay = new LoadedRelay(cluster, sink, {
-      ...{ host, random: seededRandom(seed) },
+      ...{ host, rate, random: seededRandom(seed) },
       ...(domains !== undefined && { domains }),
     });
     try {
-      await relay.flows(loadShape.rate);
+      await relay.flows(rate);
       return relay;
     } catch (error) {
       await relay[Symbol.asyncDispose]();
@@ -91,9 +100,8 @@ export class LoadedRelay implements AsyncDisposable {
 
   /** Until this many more messages were accepted. */
   async flows(messages: number): Promise<void> {
-    const accepted = (): number => this.load.sent.filter(({ result }) => result.outcome === 'accepted').length;
-    const before = accepted();
-    await waitUntil(`${messages} more accepted messages`, () => accepted() >= before + messages, {
+    const before = this.load.accepted();
+    await waitUntil(`${messages} more accepted messages`, () => this.load.accepted() >= before + messages, {
       limitMs: wholeLimitMs,
     });
   }
@@ -155,7 +163,7 @@ export class LoadedRelay implements AsyncDisposable {
   async outcome(): Promise<Outcome> {
     const seconds = (): number => (performance.now() - this.#startedMs) / 1000;
     const limitMs = performance.now() + catchUpLimitMs;
-    while (this.load.sent.length < (seconds() - 1) * loadShape.rate && performance.now() < limitMs) await delay(100);
+    while (this.load.sent.length < (seconds() - 1) * this.#rate && performance.now() < limitMs) await delay(100);
     this.#end.abort();
     await this.load.done;
     await waitUntil(
@@ -173,7 +181,8 @@ export class LoadedRelay implements AsyncDisposable {
     return {
       ...verdict,
       sent: sent.length,
-      perSecond: sent.filter(({ result }) => result.outcome === 'accepted').length / this.load.busySeconds(),
+      rate: this.#rate,
+      perSecond: this.load.accepted() / this.load.busySeconds(),
       longestOutageMs,
     };
   }
@@ -190,7 +199,8 @@ export function assertNothingLost(t: TestContext, outcome: Outcome): void {
   t.diagnostic(describeOutcome(outcome));
   assert.deepEqual(outcome.faults, []);
   assert.deepEqual(outcome.lost, []);
-  assert.ok(outcome.perSecond >= leastRate, `${outcome.perSecond.toFixed(0)} messages a second`);
+  const least = Math.min(leastRate, outcome.rate * leastShare);
+  assert.ok(outcome.perSecond >= least, `${outcome.perSecond.toFixed(0)} messages a second`);
 }
 
 export function describeOutcome(outcome: Outcome): string {
