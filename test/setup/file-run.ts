@@ -33,6 +33,8 @@ interface FileRun {
   /** A command that runs the one after it somewhere else, and waits for its end. */
   readonly through?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What the name of its temporary folder begins with. */
+  readonly folderName?: string;
 }
 
 /** With the folder that holds everything temporary of it. */
@@ -43,8 +45,9 @@ const mercyMs = 5000;
 /** What it ended may take this long to be gone. */
 const leftoverMs = 2000;
 
-export async function runTestFile({ root, file, limitMs, through = [], env = {} }: FileRun): Promise<FileResult> {
-  const folder = await mkdtemp(join(tmpdir(), 'postroad-run-'));
+export async function runTestFile(run: FileRun): Promise<FileResult> {
+  const { root, file, limitMs, through = [], env = {}, folderName = 'postroad-run' } = run;
+  const folder = await mkdtemp(join(tmpdir(), `${folderName}-`));
   // Peers run under users of their own and must reach what is theirs below it.
   await chmod(folder, 0o711);
   const report = join(folder, 'report');
@@ -53,8 +56,8 @@ export async function runTestFile({ root, file, limitMs, through = [], env = {} 
   // A group of its own, so that whatever the file leaves behind can be named by one id and nothing else is hit.
   // NODE_TEST_CONTEXT is there when a test runs us, and would make the file's own report one for that test's runner.
   const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-  const run = [process.execPath, reporter, `--test-reporter-destination=${report}`, file];
-  const [command = process.execPath, ...args] = [...through, ...run];
+  const node = [process.execPath, reporter, `--test-reporter-destination=${report}`, file];
+  const [command = process.execPath, ...args] = [...through, ...node];
   const child = spawn(command, args, {
     cwd: root,
     detached: true,

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { access } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { fileNeeds, mostClusters } from '../cluster/file-needs.ts';
 import { longFiles } from './long-files.ts';
 import { allCores, inOrder, needOf, nextFile, runInTurn } from './schedule.ts';
 
@@ -47,6 +49,39 @@ test('each file runs once, what measures alone, and others beside each other', a
   });
   assert.deepEqual(ran.toSorted(), files.toSorted());
   assert.equal(most, 4);
+});
+
+test('of the journeys in clusters one at a time is under load, two others beside it, and no more are up than there shall be', async () => {
+  const underLoad = new Set(Object.keys(fileNeeds).filter(file => needOf(file, fileNeeds).cores > 1));
+  const files = [...Object.keys(fileNeeds), 'test/cluster/journeys/novel.test.ts'];
+  const running = new Set<string>();
+  let beside = 0;
+  await runInTurn(
+    files,
+    fileNeeds,
+    async file => {
+      running.add(file);
+      assert.ok(running.size <= mostClusters);
+      const loaded = running.intersection(underLoad).size;
+      assert.ok(loaded <= 1, [...running].join(' '));
+      beside = Math.max(beside, loaded === 1 ? running.size - 1 : 0);
+      for (let i = 0; i < needOf(file, fileNeeds).seconds; i++) await setImmediate();
+      running.delete(file);
+    },
+    mostClusters,
+  );
+  assert.equal(beside, 2);
+});
+
+test('each journey with the load of all is said to be under load', async () => {
+  const folder = 'test/cluster/journeys';
+  const root = new URL('../..', import.meta.url).pathname;
+  for (const name of await readdir(join(root, folder))) {
+    const file = join(folder, name);
+    const text = await readFile(join(root, file), 'utf8');
+    const hasLoad = text.includes('LoadedRelay.start(') && !/\{ rate \}/.test(text);
+    if (hasLoad) assert.ok(needOf(file, fileNeeds).cores > 1, file);
+  }
 });
 
 test('a run that fails ends all', async () => {

@@ -22,10 +22,15 @@ export function needOf(file: string, needs: Needs): Need {
 }
 
 /** @returns the first of `waiting` that there is room for beside `running`; undefined: something must end before. */
-export function nextFile(waiting: readonly string[], running: readonly string[], needs: Needs): string | undefined {
+export function nextFile(
+  waiting: readonly string[],
+  running: readonly string[],
+  needs: Needs,
+  most = mostAtOnce,
+): string | undefined {
   if (running.length === 0) return waiting[0];
   const busy = running.map(file => needOf(file, needs).cores);
-  if (running.length >= mostAtOnce || Math.max(...busy) >= allCores) return undefined;
+  if (running.length >= most || Math.max(...busy) >= allCores) return undefined;
   const left = room - busy.reduce((sum, cores) => sum + cores, 0);
   return waiting.find(file => needOf(file, needs).cores <= Math.min(left, allCores - 0.1));
 }
@@ -45,13 +50,14 @@ export async function runInTurn(
   files: readonly string[],
   needs: Needs,
   run: (file: string) => Promise<void>,
+  most = mostAtOnce,
 ): Promise<void> {
   const waiting = inOrder(files, needs);
   const running = new Set<string>();
   async function startWhatFits(): Promise<void> {
     const started: Promise<void>[] = [];
     for (;;) {
-      const file = nextFile(waiting, [...running], needs);
+      const file = nextFile(waiting, [...running], needs, most);
       if (file === undefined) break;
       waiting.splice(waiting.indexOf(file), 1);
       running.add(file);

@@ -3,6 +3,6 @@ import { setUpSystemImages } from '../setup/images.ts';
 import { bootCluster } from './boot.ts';
 
 const say = (line: string): void => console.log(line);
-const booted = await bootCluster({ tree: 'alone', archives: await setUpSystemImages(say), image: undefined, say });
+const booted = await bootCluster({ archives: await setUpSystemImages(say), image: undefined, say });
 say('up');
 await booted.ended;

@@ -21,15 +21,18 @@ export interface BootedCluster extends AsyncDisposable {
 }
 
 interface Boot {
-  readonly tree: string;
+  /** The working tree whose runs may join it. */
+  readonly tree?: string;
   readonly archives: readonly string[];
   readonly image: string | undefined;
   readonly say: (line: string) => void;
+  /** Ends it, also half-way through its boot. */
+  readonly signal?: AbortSignal;
 }
 
 const isolate = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--uts', '--ipc'];
 
-export async function bootCluster({ tree, archives, image, say }: Boot): Promise<BootedCluster> {
+export async function bootCluster({ tree, archives, image, say, signal }: Boot): Promise<BootedCluster> {
   const paths = await makeRunFolder();
   // The shell is the first process of its namespace, where orphans end up: it reaps them while it waits.
   const shell = ['/bin/sh', '-c', '"$@"; exit $?', 'cluster', process.execPath];
@@ -61,11 +64,13 @@ export async function bootCluster({ tree, archives, image, say }: Boot): Promise
     removed ??= end();
     await removed;
   };
+  // Whoever waits for the boot hears of it.
+  signal?.addEventListener('abort', () => void dispose().catch(() => undefined));
   try {
     const kubeconfig = await whenReady(child.stdout, ended, say);
     const initPid = await firstChild(child.pid);
     if (initPid === undefined) throw new Error('the cluster ended as it was ready');
-    const state: RunState = { initPid, kubeconfig, tree, image };
+    const state: RunState = { initPid, kubeconfig, image, ...(tree !== undefined && { tree }) };
     await writeFile(paths.state, JSON.stringify(state));
     return { paths, state, ended, kill: () => void child.kill('SIGKILL'), [Symbol.asyncDispose]: dispose };
   } catch (error) {
@@ -83,7 +88,7 @@ async function whenReady(
   const ready = new Promise<string>(resolve => {
     lines.on('line', line => {
       const [, kubeconfig] = /^ready (.*)$/.exec(line) ?? [];
-      if (kubeconfig === undefined) say(`cluster: ${line}`);
+      if (kubeconfig === undefined) say(line);
       else resolve(kubeconfig);
     });
   });

@@ -1,11 +1,13 @@
 /** The folder of a run, in the cache so that the next run finds what a killed one left: its folder and its cgroups, the rest the kernel ended. */
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRoot } from '../../setup/go-programs.ts';
 import { cgroupsNamed, killAllIn, makeCgroups, removeCgroups } from './cgroups.ts';
 import { type RunPaths, runPaths } from './layout.ts';
 
 const prefix = 'postroad-run-';
+const signingMs = 10_000;
 
 interface Owner {
   readonly pid: number;
@@ -17,8 +19,8 @@ export interface RunState {
   /** First process in the namespaces of the run. */
   readonly initPid: number;
   readonly kubeconfig: string;
-  /** The working tree that booted it. */
-  readonly tree: string;
+  /** The working tree whose runs may join it; left out: nobody may. */
+  readonly tree?: string;
   /** Of the product; undefined: none was loaded. */
   readonly image: string | undefined;
 }
@@ -41,7 +43,13 @@ export async function makeRunFolder(): Promise<RunPaths> {
 export async function removeRun(paths: RunPaths): Promise<void> {
   await killAllIn(paths.id);
   await removeCgroups(paths.id);
+  for (const name of await foldersOfFiles(paths.id)) await rm(join(tmpdir(), name), { recursive: true, force: true });
   await rm(paths.root, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+}
+
+/** Temporary folders of test files that ran in it, which their own run could not remove when it was killed. */
+export async function foldersOfFiles(id: string): Promise<readonly string[]> {
+  return (await readdir(tmpdir())).filter(name => name.startsWith(`${id}-`));
 }
 
 /** Of all runs whose folders are there. */
@@ -63,6 +71,18 @@ export async function removeDeadRuns(): Promise<readonly string[]> {
   return removed;
 }
 
+/** Those that this process began. */
+export async function runsOf(pid: number): Promise<readonly RunPaths[]> {
+  const all = (await runNames()).map(name => runPaths(join(runsFolder(), name)));
+  const owners = await Promise.all(all.map(({ owner }) => readJson<Owner>(owner)));
+  return all.filter((_, index) => owners[index]?.pid === pid);
+}
+
+/** What is known of it once it is up. */
+export async function stateOf({ state }: RunPaths): Promise<RunState | undefined> {
+  return await readJson<RunState>(state);
+}
+
 /** The run that was booted from this working tree and is up. */
 export async function findRun(
   tree: string,
@@ -70,15 +90,26 @@ export async function findRun(
   for (const name of await runNames()) {
     const paths = runPaths(join(runsFolder(), name));
     if (!(await isOwned(paths))) continue;
-    const state = await readJson<RunState>(paths.state);
+    const state = await stateOf(paths);
     if (state?.tree === tree) return { paths, state };
   }
   return undefined;
 }
 
-async function isOwned({ owner }: RunPaths): Promise<boolean> {
+async function isOwned({ root, owner }: RunPaths): Promise<boolean> {
   const known = await readJson<Owner>(owner);
+  if (known === undefined && (await isNew(root))) return true;
   return known !== undefined && (await startTimeOf(known.pid)) === known.startTime;
+}
+
+/** So young that its owner may not have signed yet. */
+async function isNew(root: string): Promise<boolean> {
+  try {
+    return Date.now() - (await stat(root)).birthtimeMs < signingMs;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 async function startTimeOf(pid: number): Promise<string | undefined> {
