@@ -2,15 +2,20 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { test } from 'node:test';
-import { type Exit, mustRun, startProcess } from '../support/processes.ts';
+import { signalGroup } from '../setup/process-group.ts';
+import { type Exit, mustRun, type OwnedProcess, runProcess, startProcess } from '../support/processes.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { bootCluster } from './node/boot.ts';
+import { bootCluster, joinCommand } from './node/boot.ts';
 import { cgroupsNamed } from './node/cgroups.ts';
-import { removeDeadRuns, runNames } from './node/run-folder.ts';
+import { foldersOfFiles, removeDeadRuns, runNames, runsOf, stateOf } from './node/run-folder.ts';
 import { setUpSystemImages } from './setup/images.ts';
+import { nodePrograms } from './setup/programs.ts';
 
 const bootLimitMs = 180_000;
 const program = new URL('node/boot-alone.ts', import.meta.url).pathname;
+const wholeRun = new URL('run.ts', import.meta.url).pathname;
+/** It has a relay with a volume, queued mail and name servers of its own, and no load. */
+const journeyUnderWay = 'journeys/uninstall';
 const quiet = (): void => undefined;
 
 /** Of this machine, by what a cluster changes in its own namespaces. */
@@ -73,6 +78,7 @@ async function assertNothingLeft(name: string, before: Machine, namespace: strin
   assert.deepEqual(await look(), before);
   assert.deepEqual([...(await cgroupsNamed(name))], []);
   assert.ok(!(await runNames()).includes(name), `the folder of ${name} is left`);
+  assert.deepEqual(await foldersOfFiles(name), []);
   if (namespace !== undefined) assert.deepEqual(await processesOf(namespace), []);
 }
 
@@ -80,7 +86,7 @@ test('a cluster that is ended in order leaves nothing', { timeout: bootLimitMs }
   await removeDeadRuns();
   const before = await look();
   const archives = await setUpSystemImages(quiet);
-  await using booted = await bootCluster({ tree: 'alone', archives, image: undefined, say: quiet });
+  await using booted = await bootCluster({ archives, image: undefined, say: quiet });
   const namespace = await namespaceOf(booted.state.initPid);
   assert.ok(namespace !== undefined && (await processesOf(namespace)).length > 10);
   await booted[Symbol.asyncDispose]();
@@ -88,7 +94,7 @@ test('a cluster that is ended in order leaves nothing', { timeout: bootLimitMs }
 });
 
 for (const [when, line] of [
-  ['half-way through its boot', 'cluster: .*daemons of the node run'],
+  ['half-way through its boot', 'daemons of the node run'],
   ['when pods run', '^up$'],
 ] as const) {
   test(`a run that is killed ${when} leaves a folder and cgroups, which the next one removes`, {
@@ -96,42 +102,107 @@ for (const [when, line] of [
   }, async () => {
     await removeDeadRuns();
     const before = await look();
-    const known = await runNames();
-    const lines: string[] = [];
-    const run = startProcess(process.execPath, [program], { onLine: each => lines.push(each) });
-    await using _ended = { [Symbol.asyncDispose]: async () => void (await run.stop('SIGKILL')) };
-    let ended: Exit | undefined;
-    run.exited.then(
-      exit => {
-        ended = exit;
-      },
-      () => undefined,
-    );
-    await waitUntil(
-      `the line ${line}`,
-      () => {
-        if (ended !== undefined) throw new Error(`${lines.join('\n')}\n${run.errors()}`);
-        return lines.some(each => new RegExp(line).test(each));
-      },
-      { limitMs: 120_000 },
-    );
-    const [name = ''] = (await runNames()).filter(each => !known.includes(each));
-    const namespace = await namespaceOfFirstChild(run.pid);
-    await run.stop('SIGKILL');
-    assert.notEqual(namespace, undefined);
-    await waitUntil('its last process to end', async () => (await processesOf(namespace ?? '')).length === 0, {
-      limitMs: 20_000,
-    });
-    // Of the links, mounts and rules nothing is left before anybody has cleaned up.
-    assert.deepEqual(await look(), before);
-    assert.ok((await removeDeadRuns()).includes(name), `the next run did not remove ${name}`);
-    await assertNothingLeft(name, before, namespace);
+    await using run = startRun(process.execPath, [program]);
+    await run.until(`the line ${line}`, () => run.lines.some(each => new RegExp(line).test(each)));
+    await assertNothingLeftWhenKilled(run, before);
   });
 }
 
-/** The command that makes the namespaces is the program's child; the first process in them is the child of that. */
-async function namespaceOfFirstChild(pid: number): Promise<string | undefined> {
-  const childOf = async (parent: number | string): Promise<string> =>
-    (await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8')).split(' ')[0] ?? '';
-  return await namespaceOf(await childOf(await childOf(pid)));
+for (const [what, kill] of [
+  ['process', (run: OwnedProcess) => void run.child.kill('SIGKILL')],
+  ['process group', (run: OwnedProcess) => signalGroup(run.pid, 'SIGKILL')],
+] as const) {
+  test(`a run whose ${what} is killed while a journey has a relay up leaves what the next run removes`, {
+    timeout: 2 * bootLimitMs,
+  }, async () => {
+    await removeDeadRuns();
+    const before = await look();
+    // In a group of its own.
+    await using run = startRun('setsid', [process.execPath, wholeRun, journeyUnderWay]);
+    await run.until('a relay of the journey', async () => await hasRelay(run.process.pid), 2 * bootLimitMs);
+    const [paths] = await runsOf(run.process.pid);
+    assert.notDeepEqual(await foldersOfFiles(paths?.id ?? ''), []);
+    await assertNothingLeftWhenKilled(run, before, kill);
+  });
+}
+
+interface KilledRun extends AsyncDisposable {
+  readonly process: OwnedProcess;
+  readonly lines: readonly string[];
+  until(what: string, check: () => boolean | Promise<boolean>, limitMs?: number): Promise<void>;
+}
+
+/** A program that dies with this one. */
+function startRun(command: string, args: readonly string[]): KilledRun {
+  const lines: string[] = [];
+  const running = startProcess('setpriv', ['--pdeathsig', 'KILL', command, ...args], {
+    onLine: each => lines.push(each),
+  });
+  let ended: Exit | undefined;
+  running.exited.then(
+    exit => {
+      ended = exit;
+    },
+    () => undefined,
+  );
+  return {
+    process: running,
+    lines,
+    async until(what, check, limitMs = 120_000) {
+      const checkAlive = async (): Promise<boolean> => {
+        if (ended !== undefined) throw new Error(`${lines.join('\n')}\n${running.errors()}`);
+        return await check();
+      };
+      await waitUntil(what, checkAlive, { limitMs, everyMs: 100 });
+    },
+    [Symbol.asyncDispose]: async () => void (await running.stop('SIGKILL')),
+  };
+}
+
+async function assertNothingLeftWhenKilled(
+  { process: run }: KilledRun,
+  before: Machine,
+  kill = (each: OwnedProcess): void => void each.child.kill('SIGKILL'),
+): Promise<void> {
+  const [paths] = await runsOf(run.pid);
+  const namespace = await namespaceOfCluster(run.pid);
+  assert.ok(paths !== undefined && namespace !== undefined);
+  kill(run);
+  await run.exited;
+  await waitUntil('its last process to end', async () => (await processesOf(namespace)).length === 0, {
+    limitMs: 20_000,
+  });
+  // Of the links, mounts and rules nothing is left before anybody has cleaned up.
+  assert.deepEqual(await look(), before);
+  assert.ok((await removeDeadRuns()).includes(paths.id), `the next run did not remove ${paths.id}`);
+  await assertNothingLeft(paths.id, before, namespace);
+}
+
+/** Ready, in the cluster of this run. */
+async function hasRelay(pid: number): Promise<boolean> {
+  const [paths] = await runsOf(pid);
+  const state = paths === undefined ? undefined : await stateOf(paths);
+  if (state === undefined) return false;
+  const { kubectl } = await nodePrograms();
+  const [command = '', ...through] = joinCommand(state, '/');
+  const get = ['get', 'pods', '--namespace=mail', '-o', 'json', `--kubeconfig=${state.kubeconfig}`];
+  const { code, stdout } = await runProcess(command, [...through, kubectl, ...get]);
+  return code === 0 && /"type": "Ready"/.test(stdout) && /"ready": true/.test(stdout);
+}
+
+/** The command that makes the namespaces is the run's child; the first process in them is the child of that. */
+async function namespaceOfCluster(pid: number): Promise<string | undefined> {
+  const mine = await namespaceOf(pid);
+  for (const child of await childrenOf(pid)) {
+    for (const first of await childrenOf(child)) {
+      const namespace = await namespaceOf(first);
+      if (namespace !== mine) return namespace;
+    }
+  }
+  return undefined;
+}
+
+async function childrenOf(pid: number | string): Promise<readonly string[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.split(' ').filter(each => each !== '');
 }
