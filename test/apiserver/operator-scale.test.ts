@@ -9,6 +9,7 @@ import { restart } from '../bench/operator/restart.ts';
 import { startScaleWorld } from '../bench/operator/scale-world.ts';
 import { total } from '../bench/operator/server-figures.ts';
 import { stillness, untilStill } from '../bench/operator/settle.ts';
+import { operatorNodeFlags } from '../support/operator-process.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 
 const size = { relays: 10, policies: 50 };
@@ -22,7 +23,7 @@ test('a fleet comes to rest, a change touches what it names alone, and a restart
   const seed = Number(process.env['POSTROAD_TEST_SEED'] ?? Date.now() % 2 ** 31);
   t.diagnostic(`seed ${seed}`);
   const say = (line: string): void => t.diagnostic(line);
-  await using world = await startScaleWorld({ size, operatorFlags: [], nodeFlags: [] });
+  await using world = await startScaleWorld({ size, operatorFlags: [], nodeFlags: operatorNodeFlags });
 
   const { operator, figures } = await converge(world, size, { limitMs: 90_000, say });
   for (const line of convergenceLines(figures, size).slice(0, 3)) say(line);

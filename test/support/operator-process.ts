@@ -21,25 +21,30 @@ export interface OperatorProcess extends AsyncDisposable {
 export interface OperatorProcessOptions {
   readonly kubeconfigFile: string;
   readonly flags?: readonly string[];
-  /** Of Node itself. */
+  /** Of Node itself; the chart's, unless said otherwise. */
   readonly nodeFlags?: readonly string[];
   /** POD_NAME. */
   readonly name?: string;
   /** The operator's own main, unless a test composes its own. */
   readonly program?: string;
+  /** The folder that has it; this repository, unless said otherwise. */
+  readonly sources?: string;
 }
+
+/** What the chart starts Node with. */
+export const operatorNodeFlags: readonly string[] = ['--max-semi-space-size=8', '--heap-growing-percent=40'];
 
 const root = new URL('../..', import.meta.url).pathname;
 
 /** Resolves when its HTTP side answers; it is ready later. */
 export async function startOperatorProcess(options: OperatorProcessOptions): Promise<OperatorProcess> {
-  const { kubeconfigFile, flags = [], nodeFlags = [], name = 'postroad-operator-0' } = options;
-  const { program = 'operator/main.ts' } = options;
+  const { kubeconfigFile, flags = [], nodeFlags = operatorNodeFlags, name = 'postroad-operator-0' } = options;
+  const { program = 'operator/main.ts', sources = root } = options;
   const log: Readonly<Record<string, unknown>>[] = [];
   const owned = startProcess(
     process.execPath,
     [
-      ...[...nodeFlags, join(root, program), '--kubeconfig', kubeconfigFile, '--http', '127.0.0.1:0'],
+      ...[...nodeFlags, join(sources, program), '--kubeconfig', kubeconfigFile, '--http', '127.0.0.1:0'],
       // No test asks the Internet; nobody listens there.
       ...['--image', 'postroad:test', '--nameservers', '127.83.0.53:53', ...flags],
     ],

@@ -8,6 +8,7 @@
 import { parseArgs } from 'node:util';
 import { setUpApiServerPrograms } from '../../apiserver/setup/programs.ts';
 import { setUpPackages } from '../../setup/packages.ts';
+import { operatorNodeFlags } from '../../support/operator-process.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 import { describeMachine } from '../relay/machine.ts';
 import { changes } from './changes.ts';
@@ -32,7 +33,7 @@ const { values } = parseArgs({
     /** A folder: each operator writes a CPU profile there when it ends. */
     profile: { type: 'string' },
     /** For Node, separated by spaces; the chart's, unless said otherwise. */
-    'node-flags': { type: 'string', default: '--max-semi-space-size=4' },
+    'node-flags': { type: 'string', default: operatorNodeFlags.join(' ') },
     /** In seconds, for the convergence. */
     limit: { type: 'string', default: '1800' },
   },

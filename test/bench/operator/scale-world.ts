@@ -7,6 +7,7 @@ import { type ApiWorld, namespaces, startWorld } from '../../apiserver/api-world
 import { installOwnCrds } from '../../apiserver/install-crds.ts';
 import { KeptMetrics } from '../../operator/kube/fakes.ts';
 import { startAuthoritativeDns } from '../../support/authoritative-dns.ts';
+import { writeImageSources } from '../../support/image-sources.ts';
 import { startNodeStandIn } from '../../support/node-stand-in.ts';
 import { type OperatorProcess, startOperatorProcess } from '../../support/operator-process.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -41,7 +42,10 @@ export async function startScaleWorld(options: ScaleWorldOptions): Promise<Scale
   await using parts = new AsyncDisposableStack();
   const folder = parts.use(await temporaryFolder());
   const dnsFolder = join(folder.path, 'dns');
+  const sources = join(folder.path, 'sources');
   await mkdir(dnsFolder);
+  await mkdir(sources);
+  await writeImageSources(sources);
   const dns = parts.use(await startAuthoritativeDns(dnsFolder));
   await dns.setZone(zone, [`@ NS ns1.${zone}.`, `ns1 A ${dns.address}`]);
   const api = parts.use(await startWorld({ controllerManager: true, controllers, audit: 'Disabled' }));
@@ -67,6 +71,7 @@ export async function startScaleWorld(options: ScaleWorldOptions): Promise<Scale
           ...operatorFlags,
         ],
         nodeFlags,
+        sources,
       }),
     [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
   };
