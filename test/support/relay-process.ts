@@ -13,6 +13,10 @@ export type MetricValues = ReadonlyMap<string, number>;
 export interface RelayProcessOptions {
   /** Instead of relay/main.ts. */
   readonly entry?: string;
+  /** Of Node. */
+  readonly nodeFlags?: readonly string[];
+  /** Instead of an empty one of its own. */
+  readonly dataDir?: string;
   readonly readyLimitMs?: number;
   /** Its log, line by line. */
   readonly onLog?: (line: string) => void;
@@ -109,7 +113,7 @@ class Relay implements RelayProcess {
     removeFolder: () => PromiseLike<void>,
   ) {
     this.folder = folder;
-    this.dataDir = join(folder, 'data');
+    this.dataDir = options.dataDir ?? join(folder, 'data');
     this.#configFile = join(folder, 'config', 'relay.json');
     this.#config = config;
     this.#options = options;
@@ -158,10 +162,11 @@ class Relay implements RelayProcess {
   async start(): Promise<void> {
     assert.equal(this.#process, undefined, 'the relay runs already');
     await this.configure(this.#config);
-    const { entry = main, readyLimitMs = 30_000 } = this.#options;
+    const { entry = main, nodeFlags = [], readyLimitMs = 30_000 } = this.#options;
+    const args = [...nodeFlags, entry, '--config', this.#configFile, '--data-dir', this.dataDir];
     const begun = performance.now();
     const ready = Promise.withResolvers<ReadyLine>();
-    const started = startProcess(process.execPath, [entry, '--config', this.#configFile, '--data-dir', this.dataDir], {
+    const started = startProcess(process.execPath, args, {
       onLine: line => this.#takeLine(line, ready.resolve),
     });
     this.#process = started;

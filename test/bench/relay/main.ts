@@ -6,9 +6,12 @@ import type { ContenderKind } from './contender.ts';
 import { haraka } from './haraka-contender.ts';
 import { describeMachine } from './machine.ts';
 import { postfix } from './postfix-contender.ts';
-import { postroad } from './postroad-contender.ts';
+import { postroad, relayFlags } from './postroad-contender.ts';
 import { postroadOnRedis } from './redis-contender.ts';
 import { runCase } from './run-case.ts';
+import { shippedSource } from './shipped.ts';
+
+const here = new URL('../../..', import.meta.url).pathname;
 
 const { values } = parseArgs({
   options: {
@@ -24,6 +27,10 @@ const { values } = parseArgs({
     profile: { type: 'string' },
     /** A folder with another state of our source, to run beside this one: what a change is worth. */
     candidate: { type: 'string' },
+    /** Of Node, separated by spaces: as the operator sets them in a pod, unless said otherwise. */
+    flags: { type: 'string', default: relayFlags.join(' ') },
+    /** Of Node for the candidate, which is this very source where no folder is given. */
+    'candidate-flags': { type: 'string' },
     list: { type: 'boolean', default: false },
   },
 });
@@ -40,16 +47,21 @@ function chosenCases(): readonly Case[] {
   });
 }
 
+const flagsOf = (text: string): string[] => text.split(' ').filter(flag => flag !== '');
+
 async function preparedRelays(): Promise<ContenderKind[]> {
-  const nodeOptions = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  const onRedis = [1, 2, 3].map(processes => postroadOnRedis(processes, { nodeOptions }));
-  const kinds = [postroad({ nodeOptions }), ...onRedis, postfix, haraka].filter(({ name }) =>
+  const profile = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
+  const ours = { root: await shippedSource(here), nodeOptions: [...flagsOf(values.flags), ...profile] };
+  const onRedis = [1, 2, 3].map(processes => postroadOnRedis(processes, ours));
+  const kinds = [postroad(ours), ...onRedis, postfix, haraka].filter(({ name }) =>
     values.relays.split(',').includes(name),
   );
-  if (values.candidate !== undefined) {
-    const root = resolve(values.candidate);
-    kinds.push(postroad({ name: 'candidate', root }));
-    if (values.relays.split(',').includes('redis')) kinds.push(postroadOnRedis(1, { name: 'candidate-redis', root }));
+  if (values.candidate !== undefined || values['candidate-flags'] !== undefined) {
+    const root = values.candidate === undefined ? ours.root : await shippedSource(resolve(values.candidate));
+    const other = { root, nodeOptions: flagsOf(values['candidate-flags'] ?? values.flags) };
+    kinds.push(postroad({ name: 'candidate', ...other }));
+    if (values.relays.split(',').includes('redis'))
+      kinds.push(postroadOnRedis(1, { name: 'candidate-redis', ...other }));
   }
   const prepared: ContenderKind[] = [];
   for (const kind of kinds) {

@@ -11,6 +11,8 @@ import { destinationAddress, destinationName } from './destinations.ts';
 import { threadCpuSeconds } from './usage.ts';
 
 const here = new URL('../../..', import.meta.url).pathname;
+/** What the operator gives to Node in a relay's pod. */
+export const relayFlags: readonly string[] = [];
 const stopLimitMs = 40_000;
 
 export interface PostroadOptions {
@@ -26,7 +28,7 @@ export type Program = Required<PostroadOptions>;
 export function postroad({ name = 'postroad', root = here, nodeOptions = [] }: PostroadOptions = {}): ContenderKind {
   return {
     name,
-    prepare: async () => `${root} on Node ${process.version}`,
+    prepare: async () => ['Node', process.version, ...nodeOptions].join(' '),
     start: task => startPostroad(task, { name, root, nodeOptions }),
   };
 }

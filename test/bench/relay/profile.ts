@@ -77,7 +77,7 @@ function placesOf({ nodes }: Profile): Map<number, Place> {
 }
 
 function placeOf({ callFrame: { functionName, url, lineNumber } }: ProfileNode, above: Place): Place {
-  const own = /\/relay\/(?:([a-z-]+)\/)?(?:[a-z-]+\/)?([a-z-]+)\.ts$/.exec(url);
+  const own = /\/relay\/(?:([a-z-]+)\/)?(?:[a-z-]+\/)?([a-z-]+)\.[jt]s$/.exec(url);
   const name = functionName === '' ? '(anonymous)' : functionName;
   const self = `${name} ${shortUrl(url)}${url === '' ? '' : `:${lineNumber + 1}`}`.trim();
   // Native code outside any function: reading from sockets, polling, threads.

@@ -1,0 +1,70 @@
+/**
+ * `npm run bench:guard [-- --against REVISION]`: what the hot paths cost now, by that of the last commit, within about a minute. It is there to be read.
+ * It fails only where a case takes more than 1.5 times the processor time twice in a row, with new processes the second time: no noise does that.
+ * The last line is `N passed, N failed` over the cases, as that of the tests.
+ */
+import { parseArgs } from 'node:util';
+import { setUpPackages } from '../../setup/packages.ts';
+import { programsMissing } from '../../support/programs.ts';
+import { cases } from '../relay/cases.ts';
+import { type Comparison, compare, type Work } from './compare.ts';
+import { prepareSides, type Sides } from './sides.ts';
+
+const { values } = parseArgs({
+  options: {
+    against: { type: 'string' },
+    /** After which no new pair of runs begins. */
+    seconds: { type: 'string', default: '60' },
+  },
+});
+
+const grossRatio = 1.5;
+const works: readonly Work[] = [
+  work('reuse', { warmUp: 3000, messages: 3000 }),
+  work('connect', { warmUp: 1500, messages: 1500 }),
+  work('large', { warmUp: 600, messages: 600 }),
+];
+
+function work(name: string, amounts: Omit<Work, 'what'>): Work {
+  const what = cases.find(one => one.name === name);
+  if (what === undefined) throw new Error(`no case ${name}`);
+  return { what, ...amounts };
+}
+
+const say = (line: string): void => console.log(line);
+
+function line(name: string, { here, before, ratio, pairs }: Comparison): string {
+  const [low, middle, high] = [ratio.min, ratio.median, ratio.max].map(value => value.toFixed(2));
+  return `${name.padEnd(8)} ${before.toFixed(3)} -> ${here.toFixed(3)}   x${middle} (${low} to ${high}, ${pairs} pairs)`;
+}
+
+async function passes(one: Work, sides: Sides, untilMs: number): Promise<boolean> {
+  for (const time of ['', ' again']) {
+    const compared = await compare(one, sides, untilMs);
+    say(`${line(one.what.name, compared)}${time}`);
+    if (compared.ratio.median <= grossRatio) return true;
+  }
+  return false;
+}
+
+async function guard(): Promise<{ passed: number; failed: number }> {
+  await setUpPackages(say);
+  const missing = programsMissing('smtp-source');
+  const sides = missing === false ? await prepareSides(values.against) : undefined;
+  if (sides === undefined) {
+    say(`nothing compared: ${missing === false ? 'the other commit is not here' : missing}`);
+    return { passed: 0, failed: 0 };
+  }
+  say(`CPU s of a relay per 1,000 messages, ${sides.commit} -> here; more than x${grossRatio} twice in a row fails`);
+  const share = (Number(values.seconds) * 1000) / works.length;
+  const begunMs = performance.now();
+  let passed = 0;
+  for (const [at, one] of works.entries()) {
+    if (await passes(one, sides, begunMs + share * (at + 1))) passed += 1;
+  }
+  return { passed, failed: works.length - passed };
+}
+
+const { passed, failed } = await guard();
+say(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

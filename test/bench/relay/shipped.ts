@@ -1,0 +1,17 @@
+/** Our source as the image has it: without types, so that no thread of a relay loads the compiler that strips them. */
+import { cp, mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mustRun } from '../../support/processes.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+/** Returns the folder of a copy, which is removed when this process ends. `root` needs node_modules of its own or above it. */
+export async function shippedSource(root: string): Promise<string> {
+  const { path } = await temporaryFolder();
+  const sources = join(path, 'app');
+  await mkdir(sources);
+  await cp(join(root, 'relay'), join(sources, 'relay'), { recursive: true });
+  await mustRun(process.execPath, [join(root, 'image', 'strip-types.ts'), sources], { timeoutMs: 60_000 });
+  await cp(join(root, 'package.json'), join(sources, 'package.json'));
+  await symlink(join(root, 'node_modules'), join(sources, 'node_modules'));
+  return sources;
+}
