@@ -2,8 +2,7 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine } from '../relay/machine.ts';
-import { relayFlags } from '../relay/postroad-contender.ts';
-import { shippedSource } from '../relay/shipped.ts';
+import { podFlags, shippedSource } from '../relay/shipped.ts';
 import type { CaseContext, Finding } from './finding.ts';
 import { growSessions } from './idle.ts';
 import { growMessage } from './message.ts';
@@ -21,8 +20,8 @@ const { values } = parseArgs({
     policies: { type: 'string', default: '5000' },
     /** MiB, smallest first. */
     sizes: { type: 'string', default: '1,25,100' },
-    /** Of Node, separated by spaces: as the operator sets them in a pod, unless said otherwise. */
-    flags: { type: 'string', default: relayFlags.join(' ') },
+    /** Of Node, separated by spaces: as in a pod, unless said otherwise. */
+    flags: { type: 'string', default: podFlags.join(' ') },
   },
 });
 

@@ -23,7 +23,6 @@ export async function growPolicies(count: number, context: CaseContext): Promise
   await using folder = await temporaryFolder();
   const few = await run(await makePolicies(folder.path, 10), context);
   const many = await run(await makePolicies(folder.path, count), context);
-  const worstGapMs = Math.max(...many.gapsMs);
   return [
     below(`${count} policies: ready after`, many.readyMs, 5000, 'ms'),
     { what: 'the same with 10', measured: `${few.readyMs.toFixed(0)} ms` },
@@ -35,8 +34,6 @@ export async function growPolicies(count: number, context: CaseContext): Promise
     {
       what: 'longest that a new client waits for the reply to EHLO meanwhile, p50 and highest (with 10)',
       measured: `${[many, few].map(({ gapsMs }) => `${percentile(gapsMs, 0.5).toFixed(0)}, ${Math.max(...gapsMs).toFixed(0)} ms`).join(' (')})`,
-      goal: 'highest < 500 ms',
-      reached: worstGapMs < 500,
     },
   ];
 }

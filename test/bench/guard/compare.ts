@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import type { Case } from '../relay/cases.ts';
 import { measure } from '../relay/measure.ts';
-import { relayFlags, startPostroad } from '../relay/postroad-contender.ts';
+import { startPostroad } from '../relay/postroad-contender.ts';
+import { podFlags } from '../relay/shipped.ts';
 import { startSink } from '../relay/sink.ts';
 import { type Spread, spreadOf } from '../relay/statistics.ts';
 import type { Sides } from './sides.ts';
@@ -37,7 +38,7 @@ export async function compare({ what, warmUp, messages }: Work, sides: Sides, un
     const own = join(folder.path, name);
     await mkdir(own);
     const task = { folder: own, sinkPort: sink.port, sessions: what.sessions, destinations: 1 };
-    const program = { name, root: sides[name], nodeOptions: relayFlags };
+    const program = { name, root: sides[name], nodeOptions: podFlags };
     return relays.use(await startPostroad({ ...task, tls: undefined, dkimKeyFile: undefined }, program));
   };
   const [here, before] = [await start('here'), await start('before')];

@@ -13,22 +13,26 @@ import { prepareSides, type Sides } from './sides.ts';
 const { values } = parseArgs({
   options: {
     against: { type: 'string' },
-    /** After which no new pair of runs begins. */
-    seconds: { type: 'string', default: '60' },
+    cases: { type: 'string', default: 'reuse,connect,large' },
+    /** After which no case begins a third pair of runs. */
+    seconds: { type: 'string', default: '40' },
   },
 });
 
 const grossRatio = 1.5;
-const works: readonly Work[] = [
-  work('reuse', { warmUp: 3000, messages: 3000 }),
-  work('connect', { warmUp: 1500, messages: 1500 }),
-  work('large', { warmUp: 600, messages: 600 }),
-];
+/** Messages of a run, by case: about one CPU second. */
+const amounts: ReadonlyMap<string, number> = new Map([
+  ['reuse', 3000],
+  ['connect', 1500],
+  ['large', 600],
+]);
+const works = values.cases.split(',').map(workOf);
 
-function work(name: string, amounts: Omit<Work, 'what'>): Work {
+function workOf(name: string): Work {
   const what = cases.find(one => one.name === name);
-  if (what === undefined) throw new Error(`no case ${name}`);
-  return { what, ...amounts };
+  const messages = amounts.get(name);
+  if (what === undefined || messages === undefined) throw new Error(`there are ${[...amounts.keys()].join(', ')}`);
+  return { what, warmUp: messages, messages };
 }
 
 const say = (line: string): void => console.log(line);

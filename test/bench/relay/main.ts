@@ -6,10 +6,10 @@ import type { ContenderKind } from './contender.ts';
 import { haraka } from './haraka-contender.ts';
 import { describeMachine } from './machine.ts';
 import { postfix } from './postfix-contender.ts';
-import { postroad, relayFlags } from './postroad-contender.ts';
+import { postroad } from './postroad-contender.ts';
 import { postroadOnRedis } from './redis-contender.ts';
 import { runCase } from './run-case.ts';
-import { shippedSource } from './shipped.ts';
+import { podFlags, shippedSource } from './shipped.ts';
 
 const here = new URL('../../..', import.meta.url).pathname;
 
@@ -27,8 +27,8 @@ const { values } = parseArgs({
     profile: { type: 'string' },
     /** A folder with another state of our source, to run beside this one: what a change is worth. */
     candidate: { type: 'string' },
-    /** Of Node, separated by spaces: as the operator sets them in a pod, unless said otherwise. */
-    flags: { type: 'string', default: relayFlags.join(' ') },
+    /** Of Node, separated by spaces: as in a pod, unless said otherwise. */
+    flags: { type: 'string', default: podFlags.join(' ') },
     /** Of Node for the candidate, which is this very source where no folder is given. */
     'candidate-flags': { type: 'string' },
     list: { type: 'boolean', default: false },

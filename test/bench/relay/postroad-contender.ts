@@ -11,8 +11,6 @@ import { destinationAddress, destinationName } from './destinations.ts';
 import { threadCpuSeconds } from './usage.ts';
 
 const here = new URL('../../..', import.meta.url).pathname;
-/** What the operator gives to Node in a relay's pod. */
-export const relayFlags: readonly string[] = [];
 const stopLimitMs = 40_000;
 
 export interface PostroadOptions {
