@@ -29,7 +29,7 @@ export function meterQueue(queue: Queue, metrics: Metrics): Queue {
     claim: request => time('claim', () => queue.claim(request)),
     settle: settlement => time('settle', () => queue.settle(settlement)),
     renew: (tokens, leaseMs) => count('renew', () => queue.renew(tokens, leaseMs)),
-    leasesAreSure: () => queue.leasesAreSure?.() ?? true,
+    leaseEra: () => (queue.leaseEra === undefined ? 0 : queue.leaseEra()),
     probe: () => count('probe', () => queue.probe()),
     nextDueTimeMs: () => queue.nextDueTimeMs(),
     suspend: (destination, untilMs) => queue.suspend(destination, untilMs),

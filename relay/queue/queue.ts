@@ -97,6 +97,8 @@ export interface Claim {
   readonly destination: string;
   readonly recipients: readonly QueuedRecipient[];
   readonly leaseExpiryTimeMs: number;
+  /** Of the time when it was asked for: see `leaseEra` of the queue. Left out: 0. */
+  readonly leaseEra?: number;
 }
 
 export type Outcome =
@@ -192,10 +194,10 @@ export interface Queue {
   /** Extends leases; returns the tokens that are no longer ours. */
   renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]>;
   /**
-   * Whether nobody can have what is leased to us, as far as is known without asking. When not, `renew` tells which are ours, and they are sure
-   * again. Where it is missing, leases end by their time alone.
+   * What was leased or renewed in this era is ours, as far as is known without asking. What is of an earlier one others may have taken over: `renew`
+   * tells. Undefined: of nothing it is known; `renew`, also of no token, begins an era. Where it is missing, leases end by their time alone.
    */
-  leasesAreSure?(): boolean;
+  leaseEra?(): number | undefined;
   /** @throws LeaseLostError */
   settle(settlement: Settlement): Promise<void>;
   /** Waiting to Held; returns how many. */

@@ -21,19 +21,27 @@ const quitTimeoutMs = 10_000;
 /** Against half-open connections, when the kernel sees no other sign. */
 const keepAliveMs = 5000;
 
+export interface RedisConnectionOptions {
+  /** Of that server, also when the options name others. */
+  readonly address?: RedisAddress | undefined;
+  /** With each connection made, before anything is asked by it. */
+  readonly onConnect?: () => void;
+}
+
 export class RedisConnection {
   readonly #options: () => RedisOptions;
   readonly #address: RedisAddress | undefined;
+  readonly #onConnect: () => void;
   #client: Redis;
   #generation = 0;
   #awaySinceMs: number | undefined = performance.now();
   #lastError: Error | undefined;
   #closed = false;
 
-  /** `address`: of that server, also when the options name others. */
-  constructor(options: () => RedisOptions, address?: RedisAddress) {
+  constructor(options: () => RedisOptions, { address, onConnect = () => undefined }: RedisConnectionOptions = {}) {
     this.#options = options;
     this.#address = address;
+    this.#onConnect = onConnect;
     this.#client = this.#open();
   }
 
@@ -119,6 +127,7 @@ export class RedisConnection {
     client.setMaxListeners(0);
     client.on('ready', () => {
       this.#generation += 1;
+      this.#onConnect();
       if (client === this.#client) this.#awaySinceMs = undefined;
     });
     client.on('connecting', () => setImmediate(outliveErrors, client));

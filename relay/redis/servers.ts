@@ -21,12 +21,19 @@ export interface RedisServers {
   close(): void;
 }
 
-export function connectRedis(options: () => RedisOptions): RedisServers {
-  return options().type === 'Cluster' ? new ClusterServers(options) : new OneServer(options);
+/** `onConnect`: another connection was made, perhaps to another server. */
+export function connectRedis(options: () => RedisOptions, onConnect: () => void): RedisServers {
+  return options().type === 'Cluster' ? new ClusterServers(options, onConnect) : new OneServer(options, onConnect);
 }
 
-function open(options: () => RedisOptions, name: string, address?: RedisAddress): RedisServer {
-  return { name, writes: new RedisConnection(options, address), reads: new RedisConnection(options, address) };
+interface Opening {
+  readonly options: () => RedisOptions;
+  readonly onConnect: () => void;
+}
+
+function open({ options, onConnect }: Opening, name: string, address?: RedisAddress): RedisServer {
+  const connection = () => new RedisConnection(options, { address, onConnect });
+  return { name, writes: connection(), reads: connection() };
 }
 
 function each(servers: Iterable<RedisServer>, what: 'renew' | 'close'): void {
@@ -36,8 +43,8 @@ function each(servers: Iterable<RedisServer>, what: 'renew' | 'close'): void {
 class OneServer implements RedisServers {
   readonly #server: RedisServer;
 
-  constructor(options: () => RedisOptions) {
-    this.#server = open(options, 'server');
+  constructor(options: () => RedisOptions, onConnect: () => void) {
+    this.#server = open({ options, onConnect }, 'server');
   }
 
   serverOf(): Promise<RedisServer> {
@@ -72,7 +79,7 @@ const askTimeoutMs = 1000;
 const pauseMs = 20;
 
 class ClusterServers implements RedisServers {
-  readonly #options: () => RedisOptions;
+  readonly #opening: Opening;
   readonly #servers = new Map<string, RedisServer>();
   /** Only for asking who is who. */
   readonly #seeds: RedisServer[];
@@ -80,8 +87,8 @@ class ClusterServers implements RedisServers {
   #asking: Promise<void> | undefined;
   #closed = false;
 
-  constructor(options: () => RedisOptions) {
-    this.#options = options;
+  constructor(options: () => RedisOptions, onConnect: () => void) {
+    this.#opening = { options, onConnect };
     this.#seeds = options().addresses.map(address => this.#server(address));
   }
 
@@ -120,7 +127,7 @@ class ClusterServers implements RedisServers {
     const name = `${address.host}:${address.port}`;
     const known = this.#servers.get(name);
     if (known !== undefined) return known;
-    const server = open(this.#options, name, address);
+    const server = open(this.#opening, name, address);
     this.#servers.set(name, server);
     return server;
   }

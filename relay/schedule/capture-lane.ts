@@ -9,7 +9,7 @@ import type { Held } from './held.ts';
 export interface CaptureLaneHost {
   readonly log: Log;
   now(): number;
-  sure(): boolean;
+  sure(held: Held): boolean;
   settle(held: Held, attempt: Attempt, place: Place): void;
   release(held: Held, reason: 'ShuttingDown', untilMs: number): void;
   drop(held: Held): void;
@@ -50,9 +50,9 @@ export class CaptureLane {
   }
 
   pump(): void {
-    while (this.#running < maxRunning && this.#waiting.length > 0 && this.#host.sure()) {
-      const held = this.#waiting.shift();
-      if (held === undefined) return;
+    for (let held = this.#waiting[0]; held !== undefined && this.#running < maxRunning; held = this.#waiting[0]) {
+      if (!held.lost && !this.#host.sure(held)) return;
+      this.#waiting.shift();
       if (held.lost) this.#host.drop(held);
       else void this.#run(held);
     }

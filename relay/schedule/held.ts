@@ -5,6 +5,8 @@ export interface Held {
   readonly claim: Claim;
   readonly sizeBytes: number;
   leaseExpiryTimeMs: number;
+  /** In which the lease was known as ours last. */
+  leaseEra: number;
   /** The lease is no longer ours: somebody else delivers it. */
   lost: boolean;
   /** It was tried on a connection that was dead already, which does not count; the second time it does. */
@@ -54,6 +56,7 @@ export class HeldClaims {
       claim,
       sizeBytes,
       leaseExpiryTimeMs: claim.leaseExpiryTimeMs,
+      leaseEra: claim.leaseEra ?? 0,
       lost: false,
       retriedStale: false,
     };
@@ -82,10 +85,16 @@ export class HeldClaims {
     return tokens;
   }
 
-  renewed(tokens: readonly string[], lostTokens: readonly string[], leaseExpiryTimeMs: number): void {
+  renewed(
+    tokens: readonly string[],
+    lostTokens: readonly string[],
+    now: Pick<Held, 'leaseExpiryTimeMs' | 'leaseEra'>,
+  ): void {
     for (const token of tokens) {
       const held = this.#byToken.get(token);
-      if (held !== undefined) held.leaseExpiryTimeMs = leaseExpiryTimeMs;
+      if (held === undefined) continue;
+      held.leaseExpiryTimeMs = now.leaseExpiryTimeMs;
+      held.leaseEra = now.leaseEra;
     }
     for (const token of lostTokens) {
       const held = this.#byToken.get(token);

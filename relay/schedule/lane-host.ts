@@ -16,8 +16,8 @@ export interface LaneHost {
   /** Rest after so many failures in a row. */
   restMs(failures: number): number;
   settle(held: Held, attempt: Attempt, place: Place): void;
-  /** Whether what is held is ours still; when not, that is asked, and the lanes go on when it is known. */
-  sure(): boolean;
+  /** Whether it is ours still; when that is not known, it is asked, and the lanes go on when it is. */
+  sure(held: Held): boolean;
   /** Back to the queue, untried. */
   release(held: Held, reason: DeferReason, untilMs: number): void;
   /** The lease is gone. */

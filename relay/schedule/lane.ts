@@ -82,7 +82,7 @@ export class Lane implements BudgetUser {
         this.#host.drop(held);
         continue;
       }
-      if (!this.#host.sure()) break;
+      if (!this.#host.sure(held)) break;
       const session = this.#sessionFor(held);
       if (session === undefined) break;
       if (session === 'Connecting') continue;

@@ -235,15 +235,15 @@ class MailScheduler implements Scheduler {
     metrics.postroad_deliver_connections_open.set(this.#budget.open);
   }
 
-  #sure(): boolean {
-    if (this.#leases.sure) return true;
-    void this.#leases.confirm().then(() => this.#pump());
+  #sure(held: Held): boolean {
+    if (this.#leases.isSure(held)) return true;
+    void this.#leases.confirm().then(known => this.#pumpIf(known));
     return false;
   }
 
-  /** Unless it is unsure still: then the next sweep asks again. */
-  #pump(): void {
-    if (!this.#leases.sure) return;
+  /** While it is unsure still, the next sweep asks again. */
+  #pumpIf(known: boolean): void {
+    if (!known) return;
     this.#lanes.sweep(this.#deps.clock.now());
     this.#captureLane.pump();
   }
@@ -270,7 +270,7 @@ class MailScheduler implements Scheduler {
       log,
       limits,
       now: () => clock.now(),
-      sure: () => this.#sure(),
+      sure: held => this.#sure(held),
       restMs: failures => this.#rests.restMs(failures),
       settle: (held, attempt, place) => this.#settler.settle(held, attempt, place),
       release: (held, reason, untilMs) => this.#settler.release(held, reason, untilMs),

@@ -1,7 +1,8 @@
-/** npm run audit -- [--store volume|redis] [--messages N] [--kills N] [--seed N] [--seconds N] [--control ack-before-commit|no-fencing] */
+/** npm run audit -- [--store volume|redis] [--topology single|sentinel|cluster] [--messages N] [--kills N] [--seed N] [--seconds N] [--control ack-before-commit|no-fencing] */
 import { parseArgs } from 'node:util';
 import { type AuditReport, runAudit } from './audit.ts';
 import { redisControls, runRedisAudit } from './redis-audit.ts';
+import { topologies } from './redis-world.ts';
 
 const { values } = parseArgs({
   options: {
@@ -12,6 +13,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '900' },
     control: { type: 'string' },
     store: { type: 'string', default: 'volume' },
+    topology: { type: 'string', default: 'single' },
   },
 });
 const { control } = values;
@@ -23,8 +25,11 @@ async function audit(): Promise<AuditReport> {
     const wanted = redisControls.find(known => known === control);
     if (control !== undefined && wanted === undefined)
       throw new Error(`--control is ${redisControls.join(', ')} or left out`);
+    const topology = topologies.find(known => known === values.topology);
+    if (topology === undefined) throw new Error(`--topology is one of ${topologies.join(', ')}`);
     return await runRedisAudit({
       ...numbers,
+      topology,
       faults: Number(values.kills),
       ...(wanted === undefined ? {} : { control: wanted }),
     });
@@ -35,7 +40,8 @@ async function audit(): Promise<AuditReport> {
 }
 
 const { figures, faults, duplicates } = await audit();
-for (const { what, reason } of duplicates) say(`duplicate: ${what}: ${reason}`);
+for (const { what, reason, story } of duplicates)
+  if (story !== undefined) say(`duplicate: ${what}: ${reason}: ${story}`);
 for (const figure of figures) say(figure);
 for (const fault of faults) say(`FAULT: ${fault}`);
 say(faults.length === 0 ? 'audit passed: nothing lost' : 'audit FAILED');

@@ -1,22 +1,24 @@
 /**
- * The audit of the shared queue: three relays on one Redis. Relays are killed and stopped, Redis is killed, each again and again, and each comes
- * back. Then every recipient is accounted for, as in audit.ts.
+ * The audit of the shared queue: three relays on one Redis. Relays are killed and stopped, Redis is killed (its master, where it has Sentinels;
+ * slots move, where it is a Cluster), each again and again, and each comes back. Then every recipient is accounted for, as in audit.ts.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RelayConfigInput } from '../../relay/config.ts';
 import { startCountingSink, wellBehaved } from '../support/counting-sink.ts';
-import { queueIn, type RedisPeer, startRedis } from '../support/redis.ts';
 import { queuedRecipients, type RelayProcess, relayConfig, startRelayProcess } from '../support/relay-process.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { bookFaults, describeDuplicates, drain, misbehaviour } from './audit.ts';
 import { type Load, startLoad } from './load.ts';
+import { type RedisFaultKind, type RedisWorld, startRedisWorld, type Topology } from './redis-world.ts';
 import { judge, type Kill, type Verdict } from './verdict.ts';
 
 export const redisControls = ['ack-before-commit', 'no-fencing'] as const;
 export type RedisControl = (typeof redisControls)[number];
 
 export interface RedisAuditOptions {
+  /** Left out: single. */
+  readonly topology?: Topology;
   readonly messages: number;
   readonly faults: number;
   readonly seed: number;
@@ -43,30 +45,36 @@ const entries = {
   'no-fencing': new URL('relay-without-fencing.ts', import.meta.url).pathname,
 } as const;
 
-type FaultKind = 'relay killed' | 'relay stopped' | 'Redis killed';
+type FaultKind = 'relay killed' | 'relay stopped' | RedisFaultKind;
 
 /** Who was away, and when. */
 interface Fault extends Kill {
   readonly subject: RelayProcess | 'Redis';
 }
 
+interface RedisAway {
+  readonly kind: RedisFaultKind;
+  readonly downMs: number;
+  readonly relaysMs: number;
+}
+
 interface Chaos {
   readonly kills: readonly Fault[];
   /** Of each time that Redis was killed: until it answered again, and from then until each relay that ran had said 250. */
-  readonly redisAway: readonly { readonly downMs: number; readonly relaysMs: number }[];
+  readonly redisAway: readonly RedisAway[];
   readonly counts: ReadonlyMap<FaultKind, number>;
 }
 
 export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAuditReport> {
-  const { messages, faults, seed, seconds, control, say = () => undefined } = options;
+  const { topology = 'single', messages, faults, seed, seconds, control, say = () => undefined } = options;
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await temporaryFolder());
-  const redis = stack.use(await startRedis(folder.path));
+  const redis = stack.use(await startRedisWorld(topology, folder.path));
   const sink = stack.use(await startCountingSink({ behaviour: { seed, ...misbehaviour } }));
   const entry = control === undefined ? {} : { entry: entries[control] };
   const all: RelayProcess[] = [];
   for (let n = 0; n < relays; n += 1)
-    all.push(stack.use(await startRelayProcess(configuration(sink.port, redis.port), entry)));
+    all.push(stack.use(await startRelayProcess(configuration(n, sink.port, redis.queue), entry)));
   const begun = performance.now();
   const elapsed = (): number => (performance.now() - begun) / 1000;
   const signal = AbortSignal.timeout(seconds * 1000);
@@ -94,37 +102,42 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
   const record = await sink.record();
   const queued = queuedRecipients(metrics);
   const verdict = judge({ sent, receptions: record.receptions, kills: disturbed.kills, queued });
-  const left = await keysLeft(redis, all);
+  for (const relay of all.slice(1)) await relay.metrics();
+  const left = (await redis.keysThatStay()).filter(key => !/:(meta|owners)$/.test(key));
   const figures = [
     `sent ${sent.length} messages to ${relays} relays in ${sentSeconds.toFixed(1)} s, seed ${seed}; drained at ${drainedSeconds.toFixed(1)} s`,
     `recipients: acknowledged ${verdict.accepted}, delivered ${verdict.delivered}, bounced ${verdict.bounced}, queued ${queued}, lost ${verdict.lost.length}`,
     `messages without a 250: refused ${verdict.refused}, unknown ${verdict.unknown}, cut before the final dot ${verdict.unsent}`,
     `faults: ${[...disturbed.counts].map(([kind, count]) => `${kind} ${count}`).join(', ')}`,
     `longest a session could not send: ${longestOutages(all, loads, disturbed.kills)}`,
-    `Redis away, then until each relay said 250: ${disturbed.redisAway.map(({ downMs, relaysMs }) => `${downMs} + ${relaysMs} ms`).join(', ') || 'never'}`,
+    `Redis away, then until each relay said 250: ${disturbed.redisAway.map(({ kind, downMs, relaysMs }) => `${kind} ${downMs} + ${relaysMs} ms`).join(', ') || 'never'}`,
     `duplicates ${verdict.duplicates.length}: ${describeDuplicates(verdict)}`,
-    `keys left in Redis: ${left.join(' ')}`,
+    `keys left in Redis but for the books: ${left.join(' ') || 'none'}`,
   ];
   const books = bookFaults(metrics, verdict, disturbed.kills.length >= faults);
   return {
     ...verdict,
     figures,
-    faults: [...verdict.faults, ...books, ...(left.length > 2 ? [`left in Redis: ${left.join(' ')}`] : [])],
+    faults: [...verdict.faults, ...books, ...(left.length > 0 ? [`left in Redis: ${left.join(' ')}`] : [])],
   };
 }
 
-function configuration(sinkPort: number, redisPort: number): RelayConfigInput {
+/** By its hostname the next hop knows it. */
+const nameOf = (number: number): string => `relay-${number}.test`;
+
+function configuration(number: number, sinkPort: number, queue: RelayConfigInput['queue']): RelayConfigInput {
   return relayConfig({
+    hostname: nameOf(number),
     route: { type: 'SmartHost', smartHost: { host: '127.0.0.1', port: sinkPort, tls: 'Disabled' } },
     retry: { initialDelaySeconds: 1, maxDelaySeconds: 2, messageLifetimeSeconds: 86_400, delayWarningSeconds: 80_000 },
-    queue: queueIn({ port: redisPort }, 'audit:'),
+    queue,
   });
 }
 
 interface ChaosOptions {
   readonly all: readonly RelayProcess[];
   readonly loads: readonly Load[];
-  readonly redis: RedisPeer;
+  readonly redis: RedisWorld;
   readonly faults: number;
   readonly random: () => number;
   readonly progress: () => number;
@@ -135,7 +148,7 @@ interface ChaosOptions {
 async function disturb({ all, loads, redis, faults, random, progress, control }: ChaosOptions): Promise<Chaos> {
   const instants = Array.from({ length: faults }, random).sort((one, other) => one - other);
   const kills: Fault[] = [];
-  const redisAway: { downMs: number; relaysMs: number }[] = [];
+  const redisAway: RedisAway[] = [];
   const counts = new Map<FaultKind, number>();
   const mending: Promise<void>[] = [];
   const busy = new Set<unknown>();
@@ -143,7 +156,12 @@ async function disturb({ all, loads, redis, faults, random, progress, control }:
 
   function note(kind: FaultKind, subject: Fault['subject'], fromMs: number): void {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
-    kills.push({ fromMs, toMs: Date.now(), subject });
+    const toMs = Date.now();
+    if (subject === 'Redis') kills.push({ fromMs, toMs, subject, kind: 'StoreAway' });
+    else {
+      const client = nameOf(all.indexOf(subject));
+      kills.push({ fromMs, toMs, subject, client, kind: kind === 'relay stopped' ? 'Stopped' : 'Killed' });
+    }
   }
 
   async function killRelay(relay: RelayProcess): Promise<void> {
@@ -161,14 +179,19 @@ async function disturb({ all, loads, redis, faults, random, progress, control }:
     note('relay stopped', relay, fromMs);
   }
 
-  async function killRedis(): Promise<void> {
+  async function strikeRedis(): Promise<void> {
     const fromMs = Date.now();
-    await redis.kill();
-    await delay(random() * 500);
-    await redis.start();
-    note('Redis killed', 'Redis', fromMs);
+    let recovering: Promise<void> | undefined;
+    await redis.strike(random, kind => {
+      note(kind, 'Redis', fromMs);
+      recovering = untilBack(kind, fromMs);
+    });
+    await recovering;
+  }
+
+  async function untilBack(kind: RedisFaultKind, fromMs: number): Promise<void> {
     const backMs = Date.now();
-    redisAway.push({ downMs: backMs - fromMs, relaysMs: await untilAllAccept(backMs) });
+    redisAway.push({ kind, downMs: backMs - fromMs, relaysMs: await untilAllAccept(backMs) });
   }
 
   /** Relays that are killed or stopped meanwhile, or have no more to take, are not waited for. */
@@ -191,26 +214,11 @@ async function disturb({ all, loads, redis, faults, random, progress, control }:
     const which = control === 'no-fencing' ? 1 : random();
     const subject = which < 0.2 ? redis : relay;
     while (busy.has(subject)) await delay(20);
-    if (subject === redis) begin(redis, killRedis);
+    if (subject === redis) begin(redis, strikeRedis);
     else if (relay !== undefined) begin(relay, () => (which < 0.6 ? killRelay(relay) : stopRelay(relay)));
   }
   await Promise.all(mending);
   return { kills, counts, redisAway };
-}
-
-/** What does not go by itself. One question for all: to ask for each key of thousands takes minutes, and most are gone by then. */
-const keysThatStay = `
-local stay = {}
-for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
-  if redis.call('PTTL', key) == -1 then stay[#stay + 1] = key end
-end
-return stay`;
-
-/** Once nothing is queued: the books, and the owners that still live. */
-async function keysLeft(redis: RedisPeer, all: readonly RelayProcess[]): Promise<string[]> {
-  for (const relay of all.slice(1)) await relay.metrics();
-  const said = await redis.ask('EVAL', keysThatStay, '0', 'audit:*');
-  return said.split('\n').filter(key => key.trim() !== '');
 }
 
 /** By whether its own relay was killed or stopped meanwhile, or only Redis was, or nobody. */

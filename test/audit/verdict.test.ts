@@ -11,7 +11,8 @@ function sent(recipient: string, result: SendResult = accepted): SentMessage {
 }
 
 function arrived(recipient: string, changes: Partial<Reception> = {}): Reception {
-  return { recipient, timeMs: 1000, connection: 1, dropped: false, ...changes };
+  const { timeMs = 1000 } = changes;
+  return { recipient, begunMs: timeMs, timeMs, connection: 1, client: 'one', dropped: false, ...changes };
 }
 
 function dsnFor(recipient: string, changes: Partial<Reception> = {}): Reception {
@@ -69,8 +70,40 @@ for (const [name, receptions, reason] of [
 ] as const) {
   test(`a duplicate after ${name}: ${reason}`, () => {
     const verdict = judge({ sent: [sent('a')], receptions, kills: [{ fromMs: 5000, toMs: 5010 }], queued: 0 });
-    assert.deepEqual(verdict.duplicates, [{ what: 'a', reason }]);
+    assert.deepEqual(
+      verdict.duplicates.map(({ what, reason: found }) => [what, found]),
+      [['a', reason]],
+    );
     assert.equal(verdict.faults.length, reason === 'Unexplained' ? 1 : 0);
+  });
+}
+
+const stopped = { fromMs: 5000, toMs: 20_000, client: 'one', kind: 'Stopped' } as const;
+const takenOver = arrived('a', { client: 'two', timeMs: 16_000 });
+for (const [name, receptions, reason] of [
+  ['under way when its relay was stopped', [takenOver, arrived('a', { begunMs: 4900, timeMs: 20_300 })], 'Stopped'],
+  [
+    'under way when its relay was stopped, before the one who took over was done',
+    [arrived('a', { begunMs: 4900, timeMs: 20_300 }), arrived('a', { client: 'two', timeMs: 20_400 })],
+    'Stopped',
+  ],
+  [
+    'begun by a relay that woke up, after another had taken over',
+    [takenOver, arrived('a', { begunMs: 20_100, timeMs: 20_300 })],
+    'Unexplained',
+  ],
+  [
+    'of another relay than the one that was stopped',
+    [arrived('a', { client: 'two', timeMs: 4900 }), arrived('a', { client: 'two', timeMs: 20_400 })],
+    'Unexplained',
+  ],
+] as const) {
+  test(`a duplicate by a delivery ${name}: ${reason}`, () => {
+    const { duplicates } = judge({ sent: [sent('a')], receptions, kills: [stopped], queued: 0 });
+    assert.deepEqual(
+      duplicates.map(({ what, reason: found }) => [what, found]),
+      [['a', reason]],
+    );
   });
 }
 

@@ -7,10 +7,14 @@ export interface SentMessage {
   readonly result: SendResult;
 }
 
-/** From the signal until the process was gone. */
+/** From the signal until the process was gone, or went on. */
 export interface Kill {
   readonly fromMs: number;
   readonly toMs: number;
+  /** The relay, by its EHLO, that was killed. Left out: whoever delivered was. */
+  readonly client?: string;
+  /** Left out: killed. `StoreAway`: what its settlements go to was. */
+  readonly kind?: 'Killed' | 'Stopped' | 'StoreAway';
 }
 
 export interface AuditInput {
@@ -39,14 +43,20 @@ export interface Verdict {
 
 export interface Duplicate {
   readonly what: string;
-  /** G2 leaves two: the next hop's 250 never reached us, or we were killed before it was settled. */
-  readonly reason: 'ConnectionDropped' | 'Killed' | 'Unexplained';
+  /**
+   * G2 leaves these: the next hop's 250 never reached us; we were killed, or our store was away, before it was settled; we were stopped while it
+   * was under way, and another delivered it meanwhile.
+   */
+  readonly reason: 'ConnectionDropped' | 'Unexplained' | NonNullable<Kill['kind']>;
+  /** Of something unexplained: each arrival, and what was killed around it. */
+  readonly story?: string;
 }
 
 /** A settlement takes milliseconds; on a loaded machine this much may pass between a 250 and its being durable. */
 const settleWindowMs = 500;
 /** Clocks of two processes are read at slightly different moments. */
 const slackMs = 5;
+const toldMs = 20_000;
 const listed = 10;
 
 export function judge({ sent, receptions, kills, queued }: AuditInput): Verdict {
@@ -108,13 +118,41 @@ function countBounces(arrivals: ReadonlyMap<string, readonly Reception[]>): Map<
   return bounces;
 }
 
-/** Each arrival but the last must have a reason why the relay could not know of it. */
+/** Each arrival but the last must have a reason why the relay could not know of it, or the other one why it could not know of that. */
 function explain(what: string, arrivals: readonly Reception[], kills: readonly Kill[]): Duplicate[] {
   const known = [...arrivals].sort((a, b) => a.timeMs - b.timeMs);
-  return known.slice(0, -1).map(({ timeMs, dropped }) => {
-    const killed = kills.some(({ fromMs, toMs }) => timeMs <= toMs + slackMs && fromMs <= timeMs + settleWindowMs);
-    return { what, reason: dropped ? 'ConnectionDropped' : killed ? 'Killed' : 'Unexplained' };
+  return known.slice(0, -1).map((arrival, at) => {
+    const reason = reasonOf(arrival, known.slice(at + 1), kills);
+    return reason === 'Unexplained' ? { what, reason, story: storyOf(known, kills) } : { what, reason };
   });
+}
+
+function reasonOf(arrival: Reception, later: readonly Reception[], kills: readonly Kill[]): Duplicate['reason'] {
+  if (arrival.dropped) return 'ConnectionDropped';
+  const unsettled = kills.find(kill => strikes(kill, arrival, settleWindowMs));
+  if (unsettled !== undefined) return unsettled.kind ?? 'Killed';
+  const overtaken = later.some(other => kills.some(kill => kill.kind === 'Stopped' && strikes(kill, other, 0)));
+  return overtaken ? 'Stopped' : 'Unexplained';
+}
+
+/** Its client was killed or stopped while that was under way, or so soon after it that it may not have been settled. */
+function strikes({ fromMs, toMs, client }: Kill, arrival: Reception, windowMs: number): boolean {
+  if (client !== undefined && client !== arrival.client) return false;
+  // On a busy machine the next hop reads late what was sent before the kill: that belongs to a transaction that began before it.
+  return arrival.begunMs <= toMs + slackMs && fromMs <= arrival.timeMs + windowMs;
+}
+
+function storyOf(arrivals: readonly Reception[], kills: readonly Kill[]): string {
+  const [first, last] = [arrivals[0], arrivals.at(-1)];
+  if (first === undefined || last === undefined) return '';
+  const since = (timeMs: number): string => `${timeMs - first.timeMs} ms`;
+  const near = kills.filter(({ fromMs, toMs }) => toMs > first.timeMs - toldMs && fromMs < last.timeMs + toldMs);
+  return [
+    ...arrivals.map(({ client, begunMs, timeMs }) => `by ${client} from ${since(begunMs)} to ${since(timeMs)}`),
+    ...near.map(
+      ({ kind = 'Killed', client = '', fromMs, toMs }) => `${kind} ${client} ${since(fromMs)} to ${since(toMs)}`,
+    ),
+  ].join('; ');
 }
 
 function fault(what: string, which: readonly string[]): string[] {

@@ -12,6 +12,7 @@ const finalDot = Buffer.from('\r\n.\r\n');
 const bytesKept = 1024 * 1024;
 
 interface Transaction {
+  readonly begunMs: number;
   readonly isDsn: boolean;
   readonly taken: string[];
   readonly atEnd: Verdict[];
@@ -28,6 +29,7 @@ export class SinkConversation {
   #content: SinkContent | undefined;
   #dropping: 'before' | 'after' | undefined;
   #quits = false;
+  #client = '';
   /** Replies to pipelined commands leave in one write, as RFC 2920 s3.2 allows. */
   #replies = '';
 
@@ -87,7 +89,7 @@ export class SinkConversation {
     if (verb === 'MAIL') return this.#mail(line);
     if (verb === 'RCPT') return this.#rcpt(line);
     if (verb === 'DATA') return this.#data();
-    if (verb === 'EHLO') return ehloReply.join('');
+    if (verb === 'EHLO') return this.#ehlo(line);
     if (verb === 'QUIT') {
       this.#quits = true;
       return '221 2.0.0 bye\r\n';
@@ -97,8 +99,13 @@ export class SinkConversation {
     return known ? '250 2.0.0 ok\r\n' : '500 5.5.1 unknown\r\n';
   }
 
+  #ehlo(line: string): string {
+    this.#client = line.slice(5);
+    return ehloReply.join('');
+  }
+
   #mail(line: string): string {
-    this.#transaction = { isDsn: pathOf(line) === '', taken: [], atEnd: [], first: undefined };
+    this.#transaction = { begunMs: Date.now(), isDsn: pathOf(line) === '', taken: [], atEnd: [], first: undefined };
     return '250 2.1.0 ok\r\n';
   }
 
@@ -136,12 +143,12 @@ export class SinkConversation {
     const transaction = this.#transaction;
     this.#transaction = undefined;
     if (transaction === undefined || this.#dropping === 'before') return '';
-    const { taken, atEnd } = transaction;
+    const { begunMs, taken, atEnd } = transaction;
     if (atEnd.includes('deferAtEnd')) return this.#turnDown('deferred', taken.length, '451 4.3.0 not now');
     if (atEnd.includes('refuseAtEnd')) return this.#turnDown('refused', taken.length, '554 5.7.1 content refused');
     const dropped = this.#dropping === 'after';
     const failed = transaction.isDsn ? { failed: failedRecipients(content.kept().toString('utf8')) } : {};
-    this.#ledger.take(taken, { connection: this.#connection, dropped, ...failed });
+    this.#ledger.take(taken, { begunMs, connection: this.#connection, client: this.#client, dropped, ...failed });
     const [first = ''] = taken;
     if (this.#ledger.keeps(first)) this.#ledger.keep(first, content.kept());
     const body = content.body();

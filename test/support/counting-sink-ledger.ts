@@ -62,7 +62,7 @@ export class SinkLedger {
     this.#counts[what] += recipients;
   }
 
-  take(recipients: readonly string[], how: Pick<Reception, 'connection' | 'dropped' | 'failed'>): void {
+  take(recipients: readonly string[], how: Omit<Reception, 'recipient' | 'timeMs'>): void {
     const timeMs = Date.now();
     if (how.dropped) this.#counts.droppedAfter += 1;
     for (const recipient of recipients) this.receptions.push({ recipient, timeMs, ...how });

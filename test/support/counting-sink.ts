@@ -21,8 +21,12 @@ export const wellBehaved: SinkBehaviour = { seed: 1, defer: 0, refuse: 0, dropBe
 export interface Reception {
   readonly recipient: string;
   readonly timeMs: number;
+  /** When its transaction began. */
+  readonly begunMs: number;
   /** Which connection, counted from 1. */
   readonly connection: number;
+  /** By its EHLO. */
+  readonly client: string;
   /** The connection was cut in place of the 250. */
   readonly dropped: boolean;
   /** Of a DSN (which has the null reverse-path): the recipients it gave up on, by `Action: failed`. */

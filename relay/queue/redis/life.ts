@@ -1,6 +1,8 @@
 /**
  * What keeps leases: signs that their owner lives, four in the time after which it counts as dead, and renewals. Whoever stood still for that
- * long, or could not be heard, must ask before it delivers what it holds: others may have it by now.
+ * long, or could not be heard, must ask before it delivers what it holds: others may have it by now. So an era ends there; saying again that we
+ * live begins another, and does not bring back what was taken over meanwhile. An era ends with a connection, too: the server behind the next may
+ * be one that never heard of the last leases (a failover, or a restart without the last second).
  */
 import type { Asking } from './conversation.ts';
 import type { Partition } from './keys.ts';
@@ -21,6 +23,7 @@ export class Life {
   readonly #parts: LifeParts;
   readonly #monotonicMs: () => number;
   #sureUntilMs: number;
+  #era = 0;
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
@@ -29,9 +32,18 @@ export class Life {
     this.#sureUntilMs = this.#monotonicMs() + ownerTtlMs - marginMs;
   }
 
-  /** Nobody can have taken over what was not settled. */
+  /** Nobody can have taken over what was leased in this era and not settled. */
   get sure(): boolean {
     return this.#monotonicMs() < this.#sureUntilMs;
+  }
+
+  get era(): number {
+    return this.#era;
+  }
+
+  /** What was leased so far is to be asked about. */
+  endEra(): void {
+    this.#era += 1;
   }
 
   /** @throws QueueStoreError */
@@ -42,11 +54,14 @@ export class Life {
     await Promise.all(
       partitions.map(partition => conversation.ask({ partition, script: 'beat', asked }, { repeatable: true })),
     );
+    // Heard too late, or after a standstill: by then we may have counted as dead.
+    if (!this.sure) this.endEra();
     this.#sureUntilMs = Math.max(this.#sureUntilMs, askedMs + ownerTtlMs - marginMs);
   }
 
   /** Returns those that are no longer ours. @throws QueueStoreError */
   async renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]> {
+    if (!this.sure) await this.beat();
     const { conversation, partitions, owner } = this.#parts;
     const lost = new Set<string>();
     const byPartition = Map.groupBy(tokens, token => partitions[partitionOfToken(token) ?? -1]);
@@ -59,7 +74,6 @@ export class Life {
         for (const token of reply.slice(1)) lost.add(String(token));
       }),
     );
-    if (!this.sure) await this.beat();
     return tokens.filter(token => lost.has(token));
   }
 }

@@ -59,7 +59,7 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
   const { redis, keyPrefix, durability, nowMs, scripts = readScripts(), onLook = () => undefined } = options;
   const place = await makePlace(options);
   const { type } = redis();
-  const servers = connectRedis(redis);
+  const servers = connectRedis(redis, () => life.endEra());
   const asked = (): DurabilityAsked => {
     const { durability: what, minReplicas } = durability();
     return { durability: what, minReplicas, failover: type !== 'Single' };

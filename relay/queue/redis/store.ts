@@ -89,7 +89,8 @@ export class RedisQueue implements Queue {
 
   async #enqueue(message: NewMessage, options: { readonly leaseMs: number } | undefined): Promise<Claim[]> {
     refuseWithoutRecipients(message);
-    const { conversation, owner, nowMs } = this.#parts;
+    const { conversation, owner, nowMs, life } = this.#parts;
+    const { era } = life;
     const partition = this.#homeOf(message.id);
     const call = owner.nextCall(partition.number);
     const upload = `${owner.name}.${call}`;
@@ -109,13 +110,16 @@ export class RedisQueue implements Queue {
       content.pieces === 0
         ? message.content
         : new RemoteContent({ conversation, partition, id: message.id }, parseRecord(wire.r));
-    return bornLeased(message, wire, { content: kept, leaseExpiryTimeMs });
+    return bornLeased(message, wire, { content: kept, leaseExpiryTimeMs, leaseEra: era });
   }
 
   claim(request: ClaimRequest): Promise<Claim[]> {
     return this.#run(async () => {
-      await this.#parts.withdrawals.run();
-      return await this.#parts.claiming.claim(request);
+      const { withdrawals, claiming, life } = this.#parts;
+      await withdrawals.run();
+      const { era } = life;
+      const claims = await claiming.claim(request);
+      return claims.map(claim => ({ ...claim, leaseEra: era }));
     });
   }
 
@@ -142,8 +146,9 @@ export class RedisQueue implements Queue {
     return this.#run(() => this.#parts.life.renew(tokens, leaseMs));
   }
 
-  leasesAreSure(): boolean {
-    return this.#parts.life.sure;
+  leaseEra(): number | undefined {
+    const { life } = this.#parts;
+    return life.sure ? life.era : undefined;
   }
 
   async #settle({ claim, outcomes, messages }: Settlement): Promise<void> {

@@ -85,7 +85,7 @@ export function toWireOutcome(outcome: Outcome, nowMs: number): readonly (string
 export function bornLeased(
   message: NewMessage,
   wire: WireMessage,
-  rest: Pick<Claim, 'content' | 'leaseExpiryTimeMs'>,
+  rest: Pick<Claim, 'content' | 'leaseExpiryTimeMs' | 'leaseEra'>,
 ): Claim[] {
   const { id, sender, tenant, policy, receivedTimeMs, expiryTimeMs, head, recipients } = message;
   const record = { id, sender, tenant, policy, receivedTimeMs, expiryTimeMs };

@@ -43,7 +43,7 @@ test('a lease that could not be renewed marks its claim lost, and is not asked f
   const held = new HeldClaims({ maxClaims: 4, maxBytes: 100 }, () => undefined);
   const [a, b] = [held.add(claim('a', 1)), held.add(claim('b', 1, 9000))];
   assert.deepEqual(held.endingBefore(5000), ['a']);
-  held.renewed(['a', 'b'], ['a'], 20_000);
+  held.renewed(['a', 'b'], ['a'], { leaseExpiryTimeMs: 20_000, leaseEra: 0 });
   assert.equal(a.lost, true);
   assert.equal(b.leaseExpiryTimeMs, 20_000);
   assert.deepEqual(held.endingBefore(30_000), ['b']);

@@ -38,7 +38,7 @@ function held(id: string, destination = 'direct/dest.test'): Held {
     ],
     leaseExpiryTimeMs: 1e15,
   };
-  return { claim, sizeBytes: 0, leaseExpiryTimeMs: 1e15, lost: false, retriedStale: false };
+  return { claim, sizeBytes: 0, leaseExpiryTimeMs: 1e15, leaseEra: 0, lost: false, retriedStale: false };
 }
 
 /** A next hop that takes no connection until it is told what to answer. */

@@ -89,3 +89,81 @@ test('catching up costs nothing while time goes on as usual', async () => {
   await set.keeper.catchUp();
   assert.equal(mine.leaseExpiryTimeMs, before);
 });
+
+/** A queue of which others may take over, as in Redis. */
+function sharedQueue(): Pick<Queue, 'renew' | 'leaseEra'> & {
+  era: number | undefined;
+  readonly taken: Set<string>;
+  whileAsked: () => void;
+} {
+  return {
+    era: 0,
+    taken: new Set(),
+    whileAsked: () => undefined,
+    leaseEra() {
+      return this.era;
+    },
+    renew(tokens) {
+      this.era ??= 1;
+      this.whileAsked();
+      return Promise.resolve(tokens.filter(token => this.taken.has(token)));
+    },
+  };
+}
+
+function claimNamed(token: string, leaseEra: number): Claim {
+  const clock = new FakeClock();
+  const { content, head, ...record } = message(clock);
+  return { token, message: record, head, content, destination: 'x', recipients: [], leaseExpiryTimeMs: 1e15, leaseEra };
+}
+
+test('after a standstill nothing held may be delivered before it is known whose it is', async () => {
+  const queue = sharedQueue();
+  const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
+  const keeper = new LeaseKeeper({ queue, held, clock: new FakeClock(), log: createLog('silent') });
+  const [ours, theirs] = [held.add(claimNamed('ours', 0)), held.add(claimNamed('theirs', 0))];
+  assert.equal(keeper.isSure(ours), true);
+  queue.era = undefined;
+  queue.taken.add('theirs');
+  assert.equal(keeper.isSure(ours), false);
+  // That we are heard again says nothing about what we hold.
+  queue.era = 1;
+  assert.deepEqual([keeper.isSure(ours), keeper.isSure(theirs)], [false, false]);
+  assert.equal(await keeper.confirm(), true);
+  assert.deepEqual([keeper.isSure(ours), ours.lost, theirs.lost], [true, false, true]);
+});
+
+test('what comes while that is being asked, and was leased before, is asked about as well', async () => {
+  const queue = sharedQueue();
+  const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
+  const keeper = new LeaseKeeper({ queue, held, clock: new FakeClock(), log: createLog('silent') });
+  const first = held.add(claimNamed('first', 0));
+  queue.era = 1;
+  const came: ReturnType<HeldClaims['add']>[] = [];
+  queue.whileAsked = () => {
+    if (came.length === 0) came.push(held.add(claimNamed('late', 0)), held.add(claimNamed('new', 1)));
+  };
+  await keeper.confirm();
+  assert.deepEqual(
+    [first, ...came].map(each => keeper.isSure(each)),
+    [true, false, true],
+  );
+  await keeper.confirm();
+  assert.deepEqual(
+    came.map(each => keeper.isSure(each)),
+    [true, true],
+  );
+});
+
+test('an era that ends while that is being asked makes it worth nothing', async () => {
+  const queue = sharedQueue();
+  const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
+  const keeper = new LeaseKeeper({ queue, held, clock: new FakeClock(), log: createLog('silent') });
+  const mine = held.add(claimNamed('mine', 0));
+  queue.era = 1;
+  queue.whileAsked = () => {
+    queue.era = 2;
+  };
+  await keeper.confirm();
+  assert.equal(keeper.isSure(mine), false);
+});

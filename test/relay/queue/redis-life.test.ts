@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Asking } from '../../../relay/queue/redis/conversation.ts';
+import { partitionOf } from '../../../relay/queue/redis/keys.ts';
+import { Life } from '../../../relay/queue/redis/life.ts';
+import { Owner, ownerTtlMs } from '../../../relay/queue/redis/owner.ts';
+
+/** `takesMs`: from a question to its answer. */
+function lifeOf(): { life: Life; world: { nowMs: number; takesMs: number } } {
+  const world = { nowMs: 1000, takesMs: 1 };
+  const conversation: Asking = {
+    ask() {
+      world.nowMs += world.takesMs;
+      return Promise.resolve({ reply: [0], doubtful: false });
+    },
+    command: () => Promise.reject(new Error('nothing asks for that')),
+    close: () => undefined,
+  };
+  const partitions = [partitionOf('life:', 0, 1)];
+  return { life: new Life({ conversation, partitions, owner: new Owner(), monotonicMs: () => world.nowMs }), world };
+}
+
+test('an owner that is heard again and again stays sure of what it leased', async () => {
+  const { life, world } = lifeOf();
+  for (let n = 0; n < 20; n += 1) {
+    world.nowMs += ownerTtlMs / 4;
+    assert.equal(life.sure, true);
+    await life.beat();
+  }
+  assert.equal(life.era, 0);
+});
+
+test('after a standstill it is sure of nothing; that it lives again does not make it sure of what it leased before', async () => {
+  const { life, world } = lifeOf();
+  world.nowMs += ownerTtlMs;
+  assert.equal(life.sure, false);
+  await life.beat();
+  assert.equal(life.sure, true);
+  assert.equal(life.era, 1);
+});
+
+test('nor does a sign of life that was heard too late, though it was given in time', async () => {
+  const { life, world } = lifeOf();
+  world.nowMs += ownerTtlMs / 2;
+  world.takesMs = ownerTtlMs / 2;
+  await life.beat();
+  assert.equal(life.sure, true);
+  assert.equal(life.era, 1);
+});
+
+test('a renewal after a standstill says first that it lives, so that what it tells is of the era after', async () => {
+  const { life, world } = lifeOf();
+  world.nowMs += ownerTtlMs;
+  assert.deepEqual(await life.renew([], 1000), []);
+  assert.equal(life.sure, true);
+  assert.equal(life.era, 1);
+});
