@@ -82,8 +82,13 @@ export class RedisConnection {
     const pipeline = client.pipeline();
     for (const command of commands) pipeline.callBuffer(...(command as [string, ...Argument[]]));
     const limit = deadline(timeoutMs);
+    const end = endOf(client);
     try {
-      const results = await Promise.race([pipeline.exec(), limit.over]);
+      const results = await Promise.race([pipeline.exec(), limit.over, end.came]);
+      if (results === 'ended') {
+        const fault = faultOf(this.#lastError ?? new Error('it was closed'));
+        return commands.map(() => fault);
+      }
       if (results === 'late' || results === null) {
         // Whatever it still answers belongs to nobody, and the next command should not stand behind it.
         client.disconnect(true);
@@ -93,6 +98,7 @@ export class RedisConnection {
       return results.map(([error, value]) => (error === null ? (value as Reply) : faultOf(error)));
     } finally {
       limit.cancel();
+      end.forget();
     }
   }
 
@@ -154,6 +160,15 @@ export class RedisConnection {
       client.off('ready', resolve);
     }
   }
+}
+
+/** The client keeps what nothing of was answered for a next connection, and without leave to send it again never speaks of it. */
+function endOf(client: Redis): { came: Promise<'ended'>; forget(): void } {
+  const { promise, resolve } = Promise.withResolvers<'ended'>();
+  // What was answered before the end is told first.
+  const onClose = (): void => void setImmediate(resolve, 'ended');
+  client.once('close', onClose);
+  return { came: promise, forget: () => void client.off('close', onClose) };
 }
 
 /** The client listens for the first error of a stream only; one of TLS can have a second, which nobody would catch. */

@@ -6,6 +6,8 @@ import type { SentMessage } from './verdict.ts';
 export interface LoadOptions {
   readonly host?: string;
   readonly port: number;
+  /** Whose it is. */
+  readonly server?: string;
   readonly messages: number;
   readonly sessions: number;
   readonly random: () => number;
@@ -61,6 +63,7 @@ const bodies = { small: linesOf(4 * 1024), big: linesOf(300 * 1024) };
 
 export function startLoad(options: LoadOptions): Load {
   const { messages, sessions, random, signal, first = 0, domains = ['next.example'] } = options;
+  const from = options.server === undefined ? {} : { server: options.server };
   const { rate = Number.POSITIVE_INFINITY, messagesPerSession = Number.POSITIVE_INFINITY } = options;
   const sent: SentMessage[] = [];
   const startedMs = performance.now();
@@ -92,7 +95,7 @@ export function startLoad(options: LoadOptions): Load {
       if (client === undefined) break;
       const message = compose(first + number, domains[number % domains.length] ?? '', random);
       const result = await client.send(message);
-      sent.push({ recipients: message.recipients, result });
+      sent.push({ recipients: message.recipients, result, atMs: Date.now(), ...from });
       if (result.outcome !== 'accepted') {
         client = await leave(client);
         continue;

@@ -78,6 +78,16 @@ for (const [name, receptions, reason] of [
   });
 }
 
+test('a refused message may arrive when its relay did not know whether it was stored, and was killed before it could take it back', () => {
+  const message: SentMessage = { ...sent('a', { outcome: 'refused', reply: '451 4.3.0' }), atMs: 5000, server: 'one' };
+  const receptions = [arrived('a', { client: 'two', timeMs: 18_000 })];
+  const away = { fromMs: 1000, toMs: 2000, kind: 'StoreAway' } as const;
+  const killed = { fromMs: 6000, toMs: 6010, client: 'one', kind: 'Killed' } as const;
+  assert.deepEqual(judge({ sent: [message], receptions, kills: [away, killed], queued: 0 }).faults, []);
+  for (const kills of [[away], [killed], [away, { ...killed, client: 'two' }]])
+    assert.match(faultsOf({ sent: [message], receptions, kills })[0] ?? '', /though the client was refused/);
+});
+
 const stopped = { fromMs: 5000, toMs: 20_000, client: 'one', kind: 'Stopped' } as const;
 const takenOver = arrived('a', { client: 'two', timeMs: 16_000 });
 for (const [name, receptions, reason] of [

@@ -5,6 +5,9 @@ import type { SendResult } from '../support/raw-client.ts';
 export interface SentMessage {
   readonly recipients: readonly string[];
   readonly result: SendResult;
+  /** When that was known, and of which relay: it tells whether a refusal may have been in doubt. */
+  readonly atMs?: number;
+  readonly server?: string;
 }
 
 /** From the signal until the process was gone, or went on. */
@@ -30,6 +33,8 @@ export interface Verdict {
   readonly refused: number;
   readonly unknown: number;
   readonly unsent: number;
+  /** Recipients that arrived though the client was told 451: the relay did not know whether it was stored, and was killed or stopped before it could. */
+  readonly doubtful: number;
   readonly delivered: number;
   readonly bounced: number;
   /** Accepted recipients of which nothing arrived, neither the message nor a DSN. */
@@ -57,6 +62,8 @@ const settleWindowMs = 500;
 /** Clocks of two processes are read at slightly different moments. */
 const slackMs = 5;
 const toldMs = 20_000;
+/** How long a relay asks its store before it says 451, twice. */
+const doubtMs = 10_000;
 const listed = 10;
 
 export function judge({ sent, receptions, kills, queued }: AuditInput): Verdict {
@@ -71,7 +78,10 @@ export function judge({ sent, receptions, kills, queued }: AuditInput): Verdict 
   // What is still queued has not been lost; the metrics say how many, not which.
   const lost = missing.length > queued ? missing : [];
   const duplicates = [...arrivals].flatMap(([what, times]) => explain(what, times, kills));
-  const denied = [...of('refused'), ...of('unsent')].flatMap(({ recipients }) => recipients);
+  const doubted = of('refused').filter(message => isDoubtful(message, arrivals, kills));
+  const denied = [...of('refused').filter(message => !doubted.includes(message)), ...of('unsent')].flatMap(
+    ({ recipients }) => recipients,
+  );
   const faults = [
     ...fault('accepted, and neither delivered nor bounced', lost),
     ...fault(
@@ -96,6 +106,7 @@ export function judge({ sent, receptions, kills, queued }: AuditInput): Verdict 
     refused: of('refused').length,
     unknown: of('unknown').length,
     unsent: of('unsent').length,
+    doubtful: doubted.flatMap(({ recipients }) => recipients).filter(recipient => arrivals.has(recipient)).length,
     delivered: accepted.filter(recipient => arrivals.has(recipient)).length,
     bounced: accepted.filter(recipient => bounces.has(recipient)).length,
     lost,
@@ -153,6 +164,19 @@ function storyOf(arrivals: readonly Reception[], kills: readonly Kill[]): string
       ({ kind = 'Killed', client = '', fromMs, toMs }) => `${kind} ${client} ${since(fromMs)} to ${since(toMs)}`,
     ),
   ].join('; ');
+}
+
+/** Told 451 because the store did not answer, or the relay stood still; then the relay could not take it back, and others delivered it. */
+function isDoubtful(
+  { atMs, server, recipients, result }: SentMessage,
+  arrivals: ReadonlyMap<string, readonly Reception[]>,
+  kills: readonly Kill[],
+): boolean {
+  if (atMs === undefined || result.outcome !== 'refused' || !result.reply.startsWith('451')) return false;
+  const untilMs = Math.max(atMs, ...recipients.flatMap(of => (arrivals.get(of) ?? []).map(({ timeMs }) => timeMs)));
+  const between = (to: number) => (kill: Kill) => kill.fromMs <= to && kill.toMs >= atMs - doubtMs;
+  const unanswered = kills.some(kill => kill.kind !== 'Killed' && between(atMs)(kill));
+  return unanswered && kills.some(kill => kill.client === server && between(untilMs)(kill));
 }
 
 function fault(what: string, which: readonly string[]): string[] {

@@ -54,6 +54,24 @@ describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis
     }
   });
 
+  it('says at once that nobody knows, of what was under way when it broke', async () => {
+    await using folder = await temporaryFolder();
+    await using redis = await startRedis(folder.path);
+    const connection = connect(redis.port);
+    try {
+      await connection.waitReady(performance.now() + 5000);
+      redis.signal('SIGSTOP');
+      const began = performance.now();
+      const asked = connection.run([['PING'], ['PING']], 60_000);
+      await redis.kill();
+      const kinds = (await asked).map(answer => (answer as { kind?: unknown }).kind);
+      assert.deepEqual(kinds, ['Unknown', 'Unknown']);
+      assert.ok(performance.now() - began < 30_000, 'not only when its time is over');
+    } finally {
+      connection.close();
+    }
+  });
+
   it('outlives whatever a server does in the middle of TLS', async t => {
     const seed = Date.now() % 1_000_000;
     t.diagnostic(`seed ${seed}`);
