@@ -41,23 +41,32 @@ export class Claiming {
   }
 
   async claim(request: ClaimRequest): Promise<Claim[]> {
+    const claims: Claim[] = [];
+    try {
+      await this.#fill(request, claims);
+    } catch (error) {
+      // What came before it is ours: left behind, it would wait for its leases to end. The next claim meets the same fault.
+      if (claims.length === 0) throw error;
+    }
+    return claims;
+  }
+
+  async #fill(request: ClaimRequest, claims: Claim[]): Promise<void> {
     const { partitions } = this.#parts;
     const [only] = partitions;
     if (partitions.length === 1 && only !== undefined) {
-      const turn = newTurn(request, undefined);
-      await this.#visitUntilDone(only, turn);
-      return turn.claims;
+      await this.#visitUntilDone(only, newTurn(request, claims));
+      return;
     }
     const ready = await this.#ready();
     const tenants = new Set(ready.flatMap(({ tenants: its }) => its));
-    const turn = newTurn(request, Math.max(1, tenants.size));
+    const turn = newTurn(request, claims, Math.max(1, tenants.size));
     for (const { partition } of ready) await this.#visitUntilDone(partition, turn);
     // Tenants that had less than their share leave room for the others.
     const second: Turn = { ...turn, tenants: undefined };
     for (const { partition } of ready) {
       if (tenants.size > 1 && !isFull(second)) await this.#visitUntilDone(partition, second);
     }
-    return turn.claims;
   }
 
   /** Partitions with something to claim: whose oldest is overdue for longest comes first. */
@@ -134,8 +143,8 @@ function mayHaveRun(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof RedisFault && error.cause.kind !== 'NotDone';
 }
 
-function newTurn(request: ClaimRequest, tenants: number | undefined): Turn {
-  return { ...request, claims: [], recipients: 0, bytes: 0, given: new Map(), givenTenants: new Map(), tenants };
+function newTurn(request: ClaimRequest, claims: Claim[], tenants?: number): Turn {
+  return { ...request, claims, recipients: 0, bytes: 0, given: new Map(), givenTenants: new Map(), tenants };
 }
 
 function isFull({ recipients, limit, bytes }: Turn): boolean {
