@@ -94,8 +94,10 @@ export function startLoad(options: LoadOptions): Load {
       client = await openAgain(client, options);
       if (client === undefined) break;
       const message = compose(first + number, domains[number % domains.length] ?? '', random);
+      const sentMs = performance.now();
       const result = await client.send(message);
-      sent.push({ recipients: message.recipients, result, atMs: Date.now(), ...from });
+      const tookMs = performance.now() - sentMs;
+      sent.push({ recipients: message.recipients, result, atMs: Date.now(), tookMs, ...from });
       if (result.outcome !== 'accepted') {
         client = await leave(client);
         continue;

@@ -117,6 +117,22 @@ for (const [name, receptions, reason] of [
   });
 }
 
+test('where acceptances of a relay take long, so may its settlements: a kill is a reason for longer', () => {
+  const receptions = [arrived('a', { timeMs: 4300 }), arrived('a', { client: 'two', timeMs: 18_000 })];
+  const kills = [{ fromMs: 5000, toMs: 5010, client: 'one', kind: 'Killed' }] as const;
+  const reasonWhen = (changes: Partial<SentMessage>): unknown =>
+    judge({
+      sent: [{ ...sent('a'), atMs: 4000, tookMs: 400, server: 'one', ...changes }],
+      receptions,
+      kills,
+      queued: 0,
+    }).duplicates[0]?.reason;
+  assert.equal(reasonWhen({}), 'Killed');
+  assert.equal(reasonWhen({ tookMs: 100 }), 'Unexplained');
+  assert.equal(reasonWhen({ server: 'two' }), 'Unexplained');
+  assert.equal(reasonWhen({ atMs: 12_000 }), 'Unexplained');
+});
+
 test('one DSN that arrives twice after a cut is one bounce; two DSNs for a recipient are a fault', () => {
   const again = dsnFor('a', { timeMs: 3000 });
   assert.deepEqual(faultsOf({ sent: [sent('a')], receptions: [dsnFor('a', { dropped: true }), again] }), []);

@@ -7,6 +7,8 @@ export interface SentMessage {
   readonly result: SendResult;
   /** When that was known, and of which relay: it tells whether a refusal may have been in doubt. */
   readonly atMs?: number;
+  /** From its first byte until then. */
+  readonly tookMs?: number;
   readonly server?: string;
 }
 
@@ -57,8 +59,13 @@ export interface Duplicate {
   readonly story?: string;
 }
 
-/** A settlement takes milliseconds; on a loaded machine this much may pass between a 250 and its being durable. */
+/**
+ * A settlement takes milliseconds; on a loaded machine this much may pass between a 250 and its being durable. Where acceptances of the same relay
+ * took longer about that time, so may a settlement, which waits for the same store in the same line.
+ */
 const settleWindowMs = 500;
+const longestSettleMs = 5000;
+const aboutThatTimeMs = 5000;
 /** Clocks of two processes are read at slightly different moments. */
 const slackMs = 5;
 const toldMs = 20_000;
@@ -77,7 +84,7 @@ export function judge({ sent, receptions, kills, queued }: AuditInput): Verdict 
   const missing = accepted.filter(recipient => !arrivals.has(recipient) && !bounces.has(recipient));
   // What is still queued has not been lost; the metrics say how many, not which.
   const lost = missing.length > queued ? missing : [];
-  const duplicates = [...arrivals].flatMap(([what, times]) => explain(what, times, kills));
+  const duplicates = [...arrivals].flatMap(([what, times]) => explain(what, times, { sent, kills }));
   const doubted = of('refused').filter(message => isDoubtful(message, arrivals, kills));
   const denied = [...of('refused').filter(message => !doubted.includes(message)), ...of('unsent')].flatMap(
     ({ recipients }) => recipients,
@@ -129,21 +136,35 @@ function countBounces(arrivals: ReadonlyMap<string, readonly Reception[]>): Map<
   return bounces;
 }
 
+interface About {
+  readonly sent: readonly SentMessage[];
+  readonly kills: readonly Kill[];
+}
+
 /** Each arrival but the last must have a reason why the relay could not know of it, or the other one why it could not know of that. */
-function explain(what: string, arrivals: readonly Reception[], kills: readonly Kill[]): Duplicate[] {
+function explain(what: string, arrivals: readonly Reception[], about: About): Duplicate[] {
   const known = [...arrivals].sort((a, b) => a.timeMs - b.timeMs);
   return known.slice(0, -1).map((arrival, at) => {
-    const reason = reasonOf(arrival, known.slice(at + 1), kills);
-    return reason === 'Unexplained' ? { what, reason, story: storyOf(known, kills) } : { what, reason };
+    const reason = reasonOf(arrival, known.slice(at + 1), about);
+    return reason === 'Unexplained' ? { what, reason, story: storyOf(known, about.kills) } : { what, reason };
   });
 }
 
-function reasonOf(arrival: Reception, later: readonly Reception[], kills: readonly Kill[]): Duplicate['reason'] {
+function reasonOf(arrival: Reception, later: readonly Reception[], { sent, kills }: About): Duplicate['reason'] {
   if (arrival.dropped) return 'ConnectionDropped';
-  const unsettled = kills.find(kill => strikes(kill, arrival, settleWindowMs));
+  const unsettled = kills.find(kill => strikes(kill, arrival, settleWindowOf(arrival, sent)));
   if (unsettled !== undefined) return unsettled.kind ?? 'Killed';
   const overtaken = later.some(other => kills.some(kill => kill.kind === 'Stopped' && strikes(kill, other, 0)));
   return overtaken ? 'Stopped' : 'Unexplained';
+}
+
+function settleWindowOf({ client, timeMs }: Reception, sent: readonly SentMessage[]): number {
+  const near = sent.filter(
+    ({ server, atMs, result }) =>
+      result.outcome === 'accepted' && server === client && Math.abs((atMs ?? 0) - timeMs) < aboutThatTimeMs,
+  );
+  const longest = near.reduce((most, { tookMs = 0 }) => Math.max(most, tookMs), 0);
+  return Math.min(longestSettleMs, Math.max(settleWindowMs, 2 * longest));
 }
 
 /** Its client was killed or stopped while that was under way, or so soon after it that it may not have been settled. */
