@@ -2,12 +2,20 @@
  * The audit of the shared queue: three relays on one Redis. Relays are killed and stopped, Redis is killed (its master, where it has Sentinels;
  * slots move, where it is a Cluster), each again and again, and each comes back. Then every recipient is accounted for, as in audit.ts.
  */
+import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RelayConfigInput } from '../../relay/config.ts';
 import { startCountingSink, wellBehaved } from '../support/counting-sink.ts';
-import { queuedRecipients, type RelayProcess, relayConfig, startRelayProcess } from '../support/relay-process.ts';
+import {
+  type MetricValues,
+  queuedRecipients,
+  type RelayProcess,
+  relayConfig,
+  startRelayProcess,
+} from '../support/relay-process.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { bookFaults, describeDuplicates, drain, misbehaviour } from './audit.ts';
 import { type Load, startLoad } from './load.ts';
 import { type RedisFaultKind, type RedisWorld, startRedisWorld, type Topology } from './redis-world.ts';
@@ -100,12 +108,12 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
   await sink.behave({ ...wellBehaved, seed, refuse: misbehaviour.refuse });
   const [reader] = all;
   if (reader === undefined) throw new Error('no relay');
-  const metrics = await drain(() => reader.metrics(), say);
+  const metrics = await drain(() => metricsOf(reader), say);
   const drainedSeconds = elapsed();
   const record = await sink.record();
   const queued = queuedRecipients(metrics);
   const verdict = judge({ sent, receptions: record.receptions, kills: disturbed.kills, queued });
-  for (const relay of all.slice(1)) await relay.metrics();
+  for (const relay of all.slice(1)) await metricsOf(relay);
   const left = (await redis.keysThatStay()).filter(key => !/:(meta|owners)$/.test(key));
   const figures = [
     `sent ${sent.length} messages to ${relays} relays in ${sentSeconds.toFixed(1)} s, seed ${seed}; drained at ${drainedSeconds.toFixed(1)} s`,
@@ -123,6 +131,22 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
     figures,
     faults: [...verdict.faults, ...books, ...(left.length > 0 ? [`left in Redis: ${left.join(' ')}`] : [])],
   };
+}
+
+/** Its queue's part of them fails while Redis is away, and for a moment after it is back. */
+function metricsOf(relay: RelayProcess): Promise<MetricValues> {
+  return waitUntil(
+    'the relay has its metrics',
+    async () => {
+      try {
+        return await relay.metrics();
+      } catch (error) {
+        if (!(error instanceof assert.AssertionError)) throw error;
+        return undefined;
+      }
+    },
+    { limitMs: readyLimitMs, everyMs: 200 },
+  );
 }
 
 /** By its hostname the next hop knows it. */
