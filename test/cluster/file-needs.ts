@@ -34,5 +34,5 @@ export const fileNeeds: Needs = {
   'test/cluster/journeys/relay-rolls.test.ts': underLoad(50),
   'test/cluster/journeys/relay-scales.test.ts': underLoad(53),
   'test/cluster/journeys/uninstall.test.ts': other(160),
-  'test/cluster/teardown.test.ts': other(70),
+  'test/cluster/teardown.test.ts': other(110),
 };

@@ -6,9 +6,13 @@
  * For work on journeys: `node test/cluster/run.ts --boot` stays up until Ctrl-C; meanwhile `node test/cluster/run.ts PATTERN` of the same working
  * tree runs there, one journey after the other, instead of booting, and `node test/cluster/run.ts --exec COMMAND...` runs a command there (`kubectl get pods -A`, `bash`).
  *
+ * With POSTROAD_TEST_CLUSTER=new it boots also then.
+ *
  * Journeys under load ask for 200 messages a second; POSTROAD_TEST_LEAST_RATE lowers it, for a machine that others use as well.
  *
  * With POSTROAD_TEST_KUBECONFIG and POSTROAD_TEST_IMAGE nothing is booted: the journeys meet that cluster one after the other; it must have the image.
+ * To be run on its node, as root: what stands for the Internet listens on the addresses of test/cluster/node/layout.ts, which must be the
+ * node's own. Journeys that need power over the node are skipped, and say so.
  */
 import { spawnSync } from 'node:child_process';
 import { glob, mkdir } from 'node:fs/promises';
@@ -110,7 +114,7 @@ async function placeThatIsThere(): Promise<Place | undefined> {
     say(`cluster: that of ${kubeconfig}`);
     return { env: { ...(await everywhere()), KUBECONFIG: kubeconfig } };
   }
-  const running = await findRun(root);
+  const running = process.env['POSTROAD_TEST_CLUSTER'] === 'new' ? undefined : await findRun(root);
   if (running === undefined) return undefined;
   say(`cluster: joining ${running.paths.id}`);
   return await placeIn(running.paths, running.state);
@@ -185,6 +189,8 @@ async function stop(signal: NodeJS.Signals): Promise<void> {
   ending.abort();
   stopRunningFiles();
   await endClusters();
+  // A file that was ended may have booted one itself.
+  await removeDeadRuns();
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 }

@@ -118,7 +118,13 @@ for (const [what, kill] of [
     await removeDeadRuns();
     const before = await look();
     // In a group of its own.
-    await using run = startRun('setsid', [process.execPath, wholeRun, journeyUnderWay]);
+    await using run = startRun('setsid', [
+      'env',
+      'POSTROAD_TEST_CLUSTER=new',
+      process.execPath,
+      wholeRun,
+      journeyUnderWay,
+    ]);
     await run.until('a relay of the journey', async () => await hasRelay(run.process.pid), 2 * bootLimitMs);
     const [paths] = await runsOf(run.process.pid);
     assert.notDeepEqual(await foldersOfFiles(paths?.id ?? ''), []);
