@@ -6,12 +6,16 @@ const life = Date.now().toString(36).toUpperCase().padStart(9, '0');
 let messages = 0;
 
 /** Of a sender of its own tenant, with bytes that say nothing. */
-export function message(sizeBytes: number, destination = 'smart-host/relay', domain = 'example.net'): NewMessage {
+export function message(sizeBytes: number, destination?: string, domain?: string): NewMessage {
+  return messageOf(Buffer.alloc(sizeBytes, 'c'), destination, domain);
+}
+
+/** The same with these bytes. */
+export function messageOf(bytes: Buffer, destination = 'smart-host/relay', domain = 'example.net'): NewMessage {
   messages += 1;
   const now = Date.now();
-  const bytes = Buffer.alloc(sizeBytes, 'c');
   const content = {
-    sizeBytes,
+    sizeBytes: bytes.length,
     bytes,
     async *read() {
       yield bytes;

@@ -9,44 +9,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Claim, NewMessage, Queue } from '../../relay/queue/queue.ts';
+import type { Claim, Queue } from '../../relay/queue/queue.ts';
 import { openRedisQueue } from '../../relay/queue/redis/open.ts';
 import { type RedisPeer, startRedis } from '../support/redis.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
+import { messageOf } from './queue-message.ts';
 
 const seconds = Number(process.argv[2] ?? 5);
 const writers = 100;
-const head = Buffer.alloc(600, 'Received: from there by here; ');
-let messages = 0;
-
-function message(bytes: Buffer): NewMessage {
-  messages += 1;
-  const now = Date.now();
-  return {
-    id: `01JXYZ${String(messages).padStart(20, '0')}`,
-    sender: {
-      reversePath: { text: 'orders@shop.example.com', localPart: 'orders', domain: 'shop.example.com' },
-      body: '8BITMIME',
-      smtputf8: false,
-      requireTls: false,
-    },
-    tenant: 'shop',
-    policy: 'shop/shop',
-    receivedTimeMs: now,
-    expiryTimeMs: now + 432_000_000,
-    head,
-    content: {
-      sizeBytes: bytes.length,
-      bytes,
-      async *read() {
-        yield bytes;
-      },
-    },
-    recipients: [
-      { forwardPath: 'someone@example.net', domain: 'example.net', destination: 'smart-host/relay', notify: [] },
-    ],
-  };
-}
 
 /** As mail is: text, and attachments in base64. */
 const kinds = {
@@ -104,7 +74,7 @@ async function flow(queue: Queue, bytes: Buffer, until: number): Promise<number>
   let done = 0;
   async function writer(): Promise<void> {
     while (performance.now() < until) {
-      for (const claim of await queue.enqueue(message(bytes), { leaseMs: 60_000 })) await settle(queue, claim);
+      for (const claim of await queue.enqueue(messageOf(bytes), { leaseMs: 60_000 })) await settle(queue, claim);
       done += 1;
     }
   }
@@ -115,7 +85,7 @@ async function flow(queue: Queue, bytes: Buffer, until: number): Promise<number>
 async function waits(queue: Queue, bytes: Buffer, until: number): Promise<number> {
   let done = 0;
   while (performance.now() < until) {
-    await Promise.all(Array.from({ length: 200 }, () => queue.enqueue(message(bytes))));
+    await Promise.all(Array.from({ length: 200 }, () => queue.enqueue(messageOf(bytes))));
     const claims = await queue.claim({ limit: 200, limitPerDestination: 200, leaseMs: 60_000 });
     await Promise.all(claims.map(claim => settle(queue, claim)));
     done += claims.length;
@@ -127,7 +97,7 @@ async function memory(redis: RedisPeer, queue: Queue, what: string, make: () => 
   const count = 2000;
   const before = await usageOf(redis);
   for (let n = 0; n < count; n += 100)
-    await Promise.all(Array.from({ length: 100 }, () => queue.enqueue(message(make()))));
+    await Promise.all(Array.from({ length: 100 }, () => queue.enqueue(messageOf(make()))));
   const after = await usageOf(redis);
   console.log(
     `memory, ${what}: ${((after.memoryBytes - before.memoryBytes) / count).toFixed(0)} bytes a queued message`,

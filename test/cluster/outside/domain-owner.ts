@@ -55,6 +55,7 @@ export function startDomainOwner({ cluster, internet, namespace, policy, domain 
   }
 
   const following = follow();
+  // Whoever ends it hears of it.
   following.catch(() => undefined);
   return {
     recordsAt: timeMs => history.findLast(each => each.timeMs <= timeMs)?.records ?? {},
