@@ -29,10 +29,14 @@ export class Dialogue {
     return new Dialogue(socket);
   }
 
-  /** Greeted and introduced. */
+  /** Greeted and introduced; throws what it was turned away with. */
   static async open(port: number, host?: string): Promise<Dialogue> {
     const dialogue = await Dialogue.connect(port, host);
-    await dialogue.reply();
+    const greeting = await dialogue.reply();
+    if (!greeting.startsWith('220')) {
+      dialogue.close();
+      throw new Error(`turned away: ${greeting}`);
+    }
     await dialogue.say('EHLO client.test');
     return dialogue;
   }
