@@ -1,9 +1,9 @@
 /** The Lease object, and what we have seen of it. Writes are by resourceVersion, so of two that reach for it one gets it. */
+import type { Clock } from '../../relay/clock.ts';
 import type { KubeClient } from './client.ts';
 import { isConflict, isNotFound } from './errors.ts';
-import type { ElectorOptions, LeaseTiming } from './lease.ts';
 import { type KubeObject, pathOf, type Resource } from './object.ts';
-import type { Deadline } from './uptime.ts';
+import type { Deadline, Uptime } from './uptime.ts';
 
 const resource: Resource = {
   apiVersion: 'coordination.k8s.io/v1',
@@ -32,15 +32,21 @@ export interface LeaseRecordHandle {
   release(signal: AbortSignal): Promise<void>;
 }
 
-/** One of several requests in an attempt; the whole attempt is bounded by the elector. */
-function requestTimeoutMs({ renewDeadlineMs }: LeaseTiming): number {
-  return renewDeadlineMs / 2;
+export interface LeaseRecordOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly uptime: Uptime;
+  readonly namespace: string;
+  readonly name: string;
+  readonly identity: string;
+  /** Written into the lease, for how long the others leave it alone. */
+  readonly durationMs: number;
+  /** Of one of several requests in an attempt; the whole attempt is bounded by the elector. */
+  readonly requestTimeoutMs: number;
 }
 
-export function createLeaseRecord(
-  { client, clock, uptime, namespace, name, identity }: ElectorOptions,
-  timing: LeaseTiming,
-): LeaseRecordHandle {
+export function createLeaseRecord(options: LeaseRecordOptions): LeaseRecordHandle {
+  const { client, clock, uptime, namespace, name, identity, durationMs, requestTimeoutMs } = options;
   let lease: Lease | undefined;
   /** Runs out when the lease as we know it has stood still for its duration while we looked. */
   let patience: Deadline | undefined;
@@ -52,8 +58,7 @@ export function createLeaseRecord(
     body?: Lease,
   ): Promise<Lease> {
     const path = pathOf(resource, { namespace, name: method === 'POST' ? undefined : name });
-    const timeoutMs = requestTimeoutMs(timing);
-    return await client_.request<Lease>({ method, path, body, signal, timeoutMs });
+    return await client_.request<Lease>({ method, path, body, signal, timeoutMs: requestTimeoutMs });
   }
 
   /** Starts to watch it anew whenever anything about it has changed. */
@@ -62,7 +67,7 @@ export function createLeaseRecord(
     lease = seen;
     const seconds = seen?.spec?.leaseDurationSeconds;
     // The holder's own word for how long to leave it alone; one that gives its lease back says so by naming nobody.
-    patience = uptime.patience(seconds === undefined ? timing.durationMs : seconds * 1000);
+    patience = uptime.patience(seconds === undefined ? durationMs : seconds * 1000);
   }
 
   async function read(signal: AbortSignal): Promise<void> {
@@ -89,7 +94,7 @@ export function createLeaseRecord(
       metadata: { ...lease?.metadata, namespace, name },
       spec: {
         holderIdentity: identity,
-        leaseDurationSeconds: Math.ceil(timing.durationMs / 1000),
+        leaseDurationSeconds: Math.ceil(durationMs / 1000),
         acquireTime: isRenewal ? (acquireTime ?? now) : now,
         renewTime: now,
         leaseTransitions: isRenewal || lease === undefined ? leaseTransitions : leaseTransitions + 1,

@@ -72,7 +72,11 @@ export function createElector(options: ElectorOptions): Elector {
   const { clock, uptime, random, metrics, identity, timing = defaultLeaseTiming } = options;
   assertTiming(timing);
   const log = options.log.child({ lease: options.name, identity });
-  const record = createLeaseRecord(options, timing);
+  const record = createLeaseRecord({
+    ...options,
+    durationMs: timing.durationMs,
+    requestTimeoutMs: timing.renewDeadlineMs / 2,
+  });
   /** Until when the lease is ours for sure. */
   let heldUntil: ReturnType<Uptime['deadline']> | undefined;
 

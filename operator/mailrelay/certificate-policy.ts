@@ -9,12 +9,10 @@
  *   Replaced   the next one signs; the old one stays published until it ends
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import type { Certificate, CertificateNames } from './certificate.ts';
+import { type Certificate, type CertificateNames, certificateLifetimeMs, notAfterMs } from './certificate.ts';
 
 const dayMs = 86_400_000;
-export const authorityLifetimeMs = 3650 * dayMs;
-export const certificateLifetimeMs = 90 * dayMs;
-export const renewBeforeMs = 30 * dayMs;
+const renewBeforeMs = 30 * dayMs;
 /** Time for clients that read the authorities only when they start. */
 export const authorityOverlapMs = 30 * dayMs;
 /** Long enough before its end that what it signs on its last day still outlives no authority, with a quarter to spare. */
@@ -74,6 +72,28 @@ export function certificateViolation(question: CertificateQuestion): Violation |
   return undefined;
 }
 
+/** Whether a certificate still serves; if not, another is minted. @throws Error for what is no certificate with its key. */
+export function isCurrent(
+  certificate: Certificate,
+  authority: Certificate,
+  { names, nowMs }: { readonly names: CertificateNames; readonly nowMs: number },
+): boolean {
+  const violation = certificateViolation({ certificate, authority, names, nowMs });
+  if (violation?.reason === 'CertificateUnreadable') throw new Error(violation.message);
+  return violation === undefined;
+}
+
+/** An authority must outlive what it signs. */
+export function authorityIsCurrent({ certificate, privateKey }: Certificate, nowMs: number): boolean {
+  const parsed = new X509Certificate(certificate);
+  const outlives = parsed.validToDate.getTime() > nowMs + certificateLifetimeMs;
+  return outlives && parsed.ca && parsed.checkPrivateKey(createPrivateKey(privateKey));
+}
+
+export function renewalTimeMs(certificate: string): number {
+  return notAfterMs(certificate) - renewBeforeMs;
+}
+
 function keyMismatch({ leaf, privateKey }: Readable): Violation | undefined {
   return leaf.checkPrivateKey(createPrivateKey(privateKey))
     ? undefined
@@ -116,7 +136,7 @@ export interface Authorities {
 /** The next step of a rotation, `undefined` when nothing is due. @throws Error when an authority that is kept cannot be read: clients trust it, so that it is never silently replaced. */
 export function authorityViolation({ signing, next, replaced }: Authorities, nowMs: number): Violation | undefined {
   if (signing === undefined) return { reason: 'AuthorityMissing', message: 'there is no authority yet' };
-  const end = endOf(signing.certificate);
+  const end = notAfterMs(signing.certificate);
   if (next === undefined && nowMs >= end - announceBeforeMs)
     return {
       reason: 'AuthorityAnnounced',
@@ -124,13 +144,9 @@ export function authorityViolation({ signing, next, replaced }: Authorities, now
     };
   if (next !== undefined && nowMs >= startOf(next.certificate) + authorityOverlapMs)
     return { reason: 'AuthorityReplaced', message: 'the next authority has been published long enough, and signs' };
-  return replaced.some(one => nowMs >= endOf(one))
+  return replaced.some(one => nowMs >= notAfterMs(one))
     ? { reason: 'AuthorityEnded', message: 'an authority that was replaced has ended' }
     : undefined;
-}
-
-export function endOf(certificate: string): number {
-  return new X509Certificate(certificate).validToDate.getTime();
 }
 
 function startOf(certificate: string): number {

@@ -2,13 +2,10 @@
 import 'reflect-metadata';
 import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import {
-  authorityLifetimeMs,
-  certificateLifetimeMs,
-  certificateViolation,
-  endOf,
-  renewBeforeMs,
-} from './certificate-policy.ts';
+
+const dayMs = 86_400_000;
+const authorityLifetimeMs = 3650 * dayMs;
+export const certificateLifetimeMs = 90 * dayMs;
 
 /** Both in PEM; the key as PKCS #8. */
 export interface Certificate {
@@ -77,30 +74,8 @@ export async function mintCertificate(
   return inPem(certificate, keys.privateKey);
 }
 
-/** Whether a certificate still serves; if not, another is minted. @throws Error for what is no certificate with its key. */
-export function isCurrent(
-  certificate: Certificate,
-  authority: Certificate,
-  { names, nowMs }: { readonly names: CertificateNames; readonly nowMs: number },
-): boolean {
-  const violation = certificateViolation({ certificate, authority, names, nowMs });
-  if (violation?.reason === 'CertificateUnreadable') throw new Error(violation.message);
-  return violation === undefined;
-}
-
-/** An authority must outlive what it signs. */
-export function authorityIsCurrent({ certificate, privateKey }: Certificate, nowMs: number): boolean {
-  const parsed = new X509Certificate(certificate);
-  const outlives = parsed.validToDate.getTime() > nowMs + certificateLifetimeMs;
-  return outlives && parsed.ca && parsed.checkPrivateKey(createPrivateKey(privateKey));
-}
-
-export function renewalTimeMs(certificate: string): number {
-  return notAfterMs(certificate) - renewBeforeMs;
-}
-
 export function notAfterMs(certificate: string): number {
-  return endOf(certificate);
+  return new X509Certificate(certificate).validToDate.getTime();
 }
 
 async function generateKeys(): Promise<CryptoKeyPair> {

@@ -4,14 +4,8 @@
  */
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import type { SecretData } from '../credentials.ts';
-import type { Certificate, CertificateNames } from './certificate.ts';
-import {
-  type Authorities,
-  authorityViolation,
-  certificateViolation,
-  endOf,
-  type Violation,
-} from './certificate-policy.ts';
+import { type Certificate, type CertificateNames, notAfterMs } from './certificate.ts';
+import { type Authorities, authorityViolation, certificateViolation, type Violation } from './certificate-policy.ts';
 import { namesOf } from './desired/names.ts';
 import { type DesiredObject, ownedMetadata } from './desired/object.ts';
 
@@ -135,7 +129,7 @@ async function takeStep(
         replaced: [...(signing === undefined ? [] : [signing.certificate]), ...replaced],
       };
     case 'AuthorityEnded':
-      return { ...kept, replaced: replaced.filter(one => question.nowMs < endOf(one)) };
+      return { ...kept, replaced: replaced.filter(one => question.nowMs < notAfterMs(one)) };
     default:
       return signing === undefined ? kept : { ...kept, certificate: await mint.certificate(signing) };
   }

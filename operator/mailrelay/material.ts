@@ -4,14 +4,8 @@ import type { MailRelay } from '../../crds/mail-relay.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { EventRecorder } from '../kube/events.ts';
 import type { KubeObject } from '../kube/object.ts';
-import {
-  type Certificate,
-  type CertificateNames,
-  mintAuthority,
-  mintCertificate,
-  renewalTimeMs,
-} from './certificate.ts';
-import type { Violation } from './certificate-policy.ts';
+import { type Certificate, type CertificateNames, mintAuthority, mintCertificate } from './certificate.ts';
+import { renewalTimeMs, type Violation } from './certificate-policy.ts';
 import { offersTls } from './desired/config.ts';
 import { certificateNames, namesOf } from './desired/names.ts';
 import { dataOf } from './existing.ts';

@@ -13,7 +13,7 @@ import {
 } from '../conditions.ts';
 import type { SecretProblem } from '../credentials.ts';
 import { selectorText } from '../labels.ts';
-import { renewalTimeMs } from './certificate.ts';
+import { renewalTimeMs } from './certificate-policy.ts';
 import { offersTls } from './desired/config.ts';
 import { type WorkloadObservation, workloadVerdicts } from './workload-status.ts';
 

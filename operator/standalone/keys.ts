@@ -4,14 +4,8 @@ import { join } from 'node:path';
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { type DkimAlgorithm, type DkimKey, dkimKeyOf, mintDkimKey } from '../domainpolicy/dkim-key.ts';
-import {
-  authorityIsCurrent,
-  type Certificate,
-  type CertificateNames,
-  isCurrent,
-  mintAuthority,
-  mintCertificate,
-} from '../mailrelay/certificate.ts';
+import { type Certificate, type CertificateNames, mintAuthority, mintCertificate } from '../mailrelay/certificate.ts';
+import { authorityIsCurrent, isCurrent } from '../mailrelay/certificate-policy.ts';
 import { readIfThere, writeAtomically } from './files.ts';
 
 export interface KeptKeys {

@@ -109,7 +109,7 @@ export class Connection extends SMTPConnection implements WireOwner {
     const { listener, metrics } = this.#deps;
     metrics.postroad_accept_sessions_open.dec({ listener: listener.name });
     metrics.postroad_accept_sessions_total.inc({ listener: listener.name, tls: this.#session.tls?.version ?? 'none' });
-    this.#deps.onClosed(this, this.#storing);
+    this.#deps.onClosed(this.#storing);
   }
 
   // WireOwner

@@ -7,7 +7,6 @@ import type { NewMessage, Spool } from '../queue/queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { RelayState } from '../state.ts';
 import type { Authenticator } from './authenticator.ts';
-import type { Connection } from './connection.ts';
 import type { SessionMemory } from './session-memory.ts';
 import type { Turns } from './turns.ts';
 
@@ -42,7 +41,7 @@ export interface SessionDependencies extends AcceptDependencies {
 export interface ConnectionDependencies extends SessionDependencies {
   readonly listener: ListenerConfig;
   /** `storing`: its last message is still with the queue. */
-  readonly onClosed: (connection: Connection, storing: Promise<unknown> | undefined) => void;
+  readonly onClosed: (storing: Promise<unknown> | undefined) => void;
 }
 
 /** Who is at the other end, as the PROXY header says where there is one. */

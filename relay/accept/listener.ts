@@ -181,8 +181,8 @@ export class Listener extends SMTPServer {
       ...this.#deps,
       listener: this.config,
       isDraining: () => this.#isDraining(),
-      onClosed: (closed, storing) => {
-        this.sessions.delete(closed);
+      onClosed: storing => {
+        this.sessions.delete(connection);
         // What waits for a store that is stuck is bounded as sessions are, also when their clients are gone.
         if (storing === undefined) admitted.release();
         else void storing.then(admitted.release, admitted.release);

@@ -4,13 +4,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { connect, createServer } from 'node:tls';
-import {
-  authorityIsCurrent,
-  type Certificate,
-  isCurrent,
-  mintAuthority,
-  mintCertificate,
-} from '../../../operator/mailrelay/certificate.ts';
+import { type Certificate, mintAuthority, mintCertificate } from '../../../operator/mailrelay/certificate.ts';
+import { authorityIsCurrent, isCurrent } from '../../../operator/mailrelay/certificate-policy.ts';
 
 const nowMs = Date.now();
 const dayMs = 86_400_000;
