@@ -3,6 +3,13 @@
  * their keys are loaded. Nothing is kept: the first pass over a relay fills its entry anew.
  */
 
+/** A DKIM key in a relay's configuration. */
+export interface SigningKey {
+  readonly selector: string;
+  /** Base domains whose mail it signs; left out: all of the policy. None: it is loaded alone. */
+  readonly signsFor?: readonly string[];
+}
+
 /** A policy's part of a relay's configuration. */
 export interface PolicyPart {
   /** Changes when anything of the policy in the configuration does, its secrets included. */
@@ -11,7 +18,7 @@ export interface PolicyPart {
   readonly generation: number | undefined;
   /** Selectors of the keys in it. */
   readonly loaded: readonly string[];
-  readonly signing: readonly string[];
+  readonly signing: readonly SigningKey[];
 }
 
 /** By `namespace/name` of the policy. */

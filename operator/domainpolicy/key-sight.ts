@@ -1,5 +1,5 @@
 /** What is seen of a key: of its records in DNS, and at the pods of its relay. */
-import type { RelayState } from '../cluster/relay-states.ts';
+import type { PolicyPart, RelayState } from '../cluster/relay-states.ts';
 import { type DnsRecord, keyRecord } from './dns-record.ts';
 import { type RingKey, stateAt } from './key-ring.ts';
 import { freshLookMs, type Seen } from './record-watch.ts';
@@ -16,11 +16,13 @@ export interface SightInput {
 export function sightOf(key: RingKey, { policyKey, seen, relayState, nowMs }: SightInput): KeySight {
   const rendered = relayState?.rendered.get(policyKey);
   const running = relayState?.running?.get(policyKey);
-  const isIn = (selectors: readonly string[] | undefined): boolean => selectors?.includes(key.selector) === true;
+  const isLoaded = (part: PolicyPart | undefined): boolean => part?.loaded.includes(key.selector) === true;
+  const signs = (part: PolicyPart | undefined): boolean =>
+    part?.signing.some(({ selector }) => selector === key.selector) === true;
   return {
     record: domain => verdictOf(seen(keyRecord(key, domain)), nowMs),
-    loaded: isIn(running?.loaded) && isIn(rendered?.loaded),
-    signing: relayState?.running === undefined ? undefined : isIn(running?.signing) || isIn(rendered?.signing),
+    loaded: isLoaded(running) && isLoaded(rendered),
+    signing: relayState?.running === undefined ? undefined : signs(running) || signs(rendered),
   };
 }
 

@@ -14,9 +14,10 @@ import { baseDomains } from './base-domains.ts';
 import { type KeyStanding, standingOf } from './dkim-status.ts';
 import { type DnsRecord, desiredRecords } from './dns-record.ts';
 import type { RingKeeper, RingStep } from './keep-ring.ts';
-import type { RingKey } from './key-ring.ts';
+import { loadedKeys, type RingKey } from './key-ring.ts';
 import { isAskedFor, type SightInput, sightOf } from './key-sight.ts';
 import { policyStateOf } from './observe.ts';
+import { programmeOf } from './programme.ts';
 import { publishRecords } from './publish.ts';
 import { type CheckedRecord, checkRecord } from './record-check.ts';
 import type { RecordWatch } from './record-watch.ts';
@@ -88,7 +89,11 @@ async function passAttached(attached: Attached, parts: Parts, signal: AbortSigna
   const keys = [...ring.map(key => standingOf(key, policy)), ...given.map(key => givenKey(key, domains))].sort(
     (one, other) => (one.selector < other.selector ? -1 : 1),
   );
-  const programme = programmeOf(attached, parts);
+  const programme = programmeOf({
+    policy,
+    state: parts.deps.states.get(nameOf(relay)),
+    keys: policy.spec.dkim.type === 'SecretRef' ? attached.keys : loadedKeys(ring, domains),
+  });
   await writeStatus({ state: attached, keys, records, programme, publishProblem, taken }, parts, signal);
   return againMs === undefined ? undefined : { requeueAfterMs: againMs };
 }
@@ -140,19 +145,6 @@ function sightInputOf({ relay, policy }: Attached, { deps, watch }: Parts): Sigh
     ...{ policyKey, seen: record => watch.seen(policyKey, record) },
     ...{ relayState: deps.states.get(nameOf(relay)), nowMs: deps.clock.now() },
   };
-}
-
-function isNewGeneration({ status, metadata: { generation } }: DomainPolicy): boolean {
-  return status?.observedGeneration !== undefined && status.observedGeneration !== generation;
-}
-
-function programmeOf({ relay, policy }: Attached, { deps }: Parts): Programme {
-  const state = deps.states.get(nameOf(relay));
-  const [rendered, running] = [state?.rendered.get(nameOf(policy)), state?.running?.get(nameOf(policy))];
-  // What runs may be the same as before this generation: only once the relay has looked at it is that known.
-  if (rendered !== undefined && rendered.generation !== policy.metadata.generation) return 'Pending';
-  if (state?.running === undefined) return isNewGeneration(policy) ? 'Pending' : 'AsBefore';
-  return rendered !== undefined && rendered.digest === running?.digest ? 'Applied' : 'Pending';
 }
 
 interface Outcome {

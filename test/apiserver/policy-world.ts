@@ -183,7 +183,7 @@ function part(
   keys: readonly { readonly selector: string; readonly signsFor?: readonly string[] }[],
 ): PolicyPart {
   const loaded = keys.map(({ selector }) => selector);
-  const signing = keys.flatMap(({ selector, signsFor }) => (signsFor?.length === 0 ? [] : [selector]));
+  const signing = keys.filter(({ signsFor }) => signsFor?.length !== 0);
   const digest = createHash('sha256')
     .update(JSON.stringify([policy.spec.domains, keys.map(({ selector, signsFor }) => [selector, signsFor])]))
     .digest('hex');

@@ -1,7 +1,7 @@
 /** A relay's configuration as text: how it is written, read back, and told apart. */
 import { createHmac } from 'node:crypto';
 import { ConfigError, parseConfig, type RelayConfigInput } from '../../../relay/config.ts';
-import type { PolicyParts } from '../../cluster/relay-states.ts';
+import type { PolicyParts, SigningKey } from '../../cluster/relay-states.ts';
 import { nameOf } from '../../domainpolicy/attach.ts';
 import type { PolicyInput } from './config.ts';
 import { filesFolder } from './files.ts';
@@ -23,11 +23,15 @@ export function partsOf(policies: readonly PolicyInput[], input: RelayInput): Po
       const { namespace, name, dkim = [] } = policy;
       const digest = createHmac('sha256', revisionKey).update(stableJson(policy)).digest('hex').slice(0, 16);
       const loaded = dkim.map(({ selector }) => selector);
-      const signing = dkim.filter(({ signsFor }) => signsFor?.length !== 0).map(({ selector }) => selector);
+      const signing = dkim.filter(({ signsFor }) => signsFor?.length !== 0).map(signingKey);
       const key = `${namespace}/${name}`;
       return [key, { digest, generation: generations.get(key), loaded, signing }] as const;
     }),
   );
+}
+
+function signingKey({ selector, signsFor }: NonNullable<PolicyInput['dkim']>[number]): SigningKey {
+  return { selector, ...(signsFor !== undefined && { signsFor }) };
 }
 
 export function fileNamesOf({ dkim = [], route }: PolicyInput): string[] {

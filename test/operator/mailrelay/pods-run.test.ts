@@ -122,7 +122,11 @@ describe('what pods run', () => {
     await started.pass();
     assert.equal(world.reasonOf('Programmed'), 'ConfigurationRejected');
     assert.notEqual(world.revision(), before);
-    const runningOf = ({ states }: Started, policy: string) => states.get(key)?.running?.get(policy)?.signing;
+    const runningOf = ({ states }: Started, policy: string) =>
+      states
+        .get(key)
+        ?.running?.get(policy)
+        ?.signing.map(({ selector }) => selector);
     assert.deepEqual(runningOf(started, 'shop/shop'), ['one'], 'the pod has not said that it stopped');
     await programmed(started);
     assert.deepEqual(runningOf(started, 'shop/shop'), []);

@@ -147,7 +147,7 @@ describe('the part of a policy', () => {
     const keys = [{ ...first, signsFor: [] }, ...others];
     const { parts } = desiredOf(relay, { policies: [{ ...shop, keys }] }).configuration;
     assert.deepEqual(parts.get('shop/shop')?.loaded, ['prrsa2048', 'pred25519']);
-    assert.deepEqual(parts.get('shop/shop')?.signing, ['pred25519']);
+    assert.deepEqual(parts.get('shop/shop')?.signing, [{ selector: 'pred25519' }]);
   });
 
   it('changes with the policy and with its keys, and not with its neighbours or the relay', () => {
