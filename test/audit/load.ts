@@ -1,6 +1,6 @@
 /** The audit's client: many sessions, each message with recipients of its own, each outcome written down. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { RawClient, type Submission } from '../support/raw-client.ts';
+import { RawClient, type Secured, type Submission } from '../support/raw-client.ts';
 import type { SentMessage } from './verdict.ts';
 
 export interface LoadOptions {
@@ -24,6 +24,7 @@ export interface LoadOptions {
   readonly reconnectMs?: number;
   /** After this much silence a client gives its connection up. */
   readonly silenceMs?: number;
+  readonly secured?: Secured;
 }
 
 export interface Load {
@@ -139,12 +140,12 @@ async function until(timeMs: number, signal: AbortSignal): Promise<void> {
 /** Until somebody listens; undefined when the sending ends first. */
 async function openAgain(
   client: RawClient | undefined,
-  { host, port, silenceMs, reconnectMs = 10, signal }: LoadOptions,
+  { host, port, silenceMs, secured, reconnectMs = 10, signal }: LoadOptions,
 ): Promise<RawClient | undefined> {
   let open = client?.isOpen ? client : undefined;
   while (open === undefined && !signal.aborted) {
     try {
-      open = await RawClient.open(port, host, silenceMs);
+      open = await RawClient.open(port, host, silenceMs, secured);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       await delay(reconnectMs);

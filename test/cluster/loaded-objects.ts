@@ -15,13 +15,26 @@ export interface RelayWishes {
   readonly domains?: readonly string[];
   /** Messages a second; left out: 250. */
   readonly rate?: number;
+  /** Left out: port 25 without TLS, from a trusted network. Else a user logs in over TLS, and no network is trusted. */
+  readonly port?: SecurePort;
 }
+
+/** STARTTLS, and TLS from the first byte on (RFC 8314). */
+export type SecurePort = 587 | 465;
+
+export const user = { name: 'reports', password: 'Gulls-over-9-harbours' };
 
 const apiVersion = 'postroad.dev/v1alpha1';
 
-export function loadedObjects({ replicas = 2, spec = {}, policy = {} }: RelayWishes): object {
+export function loadedObjects({ replicas = 2, spec = {}, policy = {}, port }: RelayWishes): object {
   const metadata = { name: 'outbound', namespace };
   const items = [
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'users', namespace },
+      stringData: { [user.name]: user.password },
+    },
     {
       ...{ apiVersion, kind: 'MailRelay', metadata },
       spec: {
@@ -29,10 +42,14 @@ export function loadedObjects({ replicas = 2, spec = {}, policy = {} }: RelayWis
         hostname: 'mail.example.com',
         listeners: [
           { name: 'smtp', port: 25, protocol: 'SMTP', tls: 'Optional', authentication: 'Optional' },
-          { name: 'submissions', port: 465, protocol: 'SMTPS', authentication: 'Optional' },
+          { name: 'submission', port: 587, protocol: 'SMTP', tls: 'Required', authentication: 'Required' },
+          { name: 'submissions', port: 465, protocol: 'SMTPS', authentication: 'Required' },
         ],
         // The journey is on the node.
-        clients: { trustedNetworks: [`${nodeAddress}/32`] },
+        clients: {
+          usersSecretRef: { name: 'users' },
+          ...(port === undefined && { trustedNetworks: [`${nodeAddress}/32`] }),
+        },
         queue: { type: 'Volume', volume: { size: '1Gi' } },
         route: { type: 'SmartHost', smartHost: { host: sinkAddress, port: 25, tls: 'Disabled' } },
         retry: { initialDelaySeconds: 1, maxDelaySeconds: 5 },

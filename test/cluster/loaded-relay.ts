@@ -9,11 +9,12 @@ import type { MailRelay } from '../../crds/mail-relay.ts';
 import { type Load, type LoadOptions, startLoad } from '../audit/load.ts';
 import { judge, type Kill, type Verdict } from '../audit/verdict.ts';
 import { type CountingSink, startCountingSink } from '../support/counting-sink.ts';
+import type { Secured } from '../support/raw-client.ts';
 import { type MetricValues, parseMetrics, queuedRecipients } from '../support/relay-process.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Cluster } from './cluster.ts';
-import { loadedObjects, namespace, type RelayWishes, sinkAddress } from './loaded-objects.ts';
+import { loadedObjects, namespace, type RelayWishes, type SecurePort, sinkAddress, user } from './loaded-objects.ts';
 
 /** Of mail to it the sink keeps the content. */
 export const sampleDomain = 'sample.example';
@@ -43,7 +44,7 @@ export interface Outcome extends Verdict {
 
 /** Clients come and go; one that hears nothing for 5 s, or nobody, tries again. */
 const loadShape = {
-  ...{ port: 25, sessions: 40, messages: 100_000 },
+  ...{ sessions: 40, messages: 100_000 },
   ...{ messagesPerSession: 25, reconnectMs: 100, silenceMs: 5000 },
 };
 const standardRate = 250;
@@ -55,7 +56,7 @@ const catchUpLimitMs = 10_000;
 const wholeLimitMs = 120_000;
 const drainLimitMs = 120_000;
 
-type OwnLoad = Pick<LoadOptions, 'host' | 'random' | 'domains'> & { readonly rate: number };
+type OwnLoad = Pick<LoadOptions, 'host' | 'port' | 'secured' | 'random' | 'domains'> & { readonly rate: number };
 
 export class LoadedRelay implements AsyncDisposable {
   readonly cluster: Cluster;
@@ -84,10 +85,11 @@ export class LoadedRelay implements AsyncDisposable {
     await whole(cluster);
     const host = await serviceAddress(cluster);
     const sink = await startCountingSink({ address: { host: sinkAddress, port: 25 }, keptDomain: sampleDomain });
-    const { domains, rate = standardRate } = wishes;
+    const { domains, rate = standardRate, port = 25 } = wishes;
     const relay = new LoadedRelay(cluster, sink, {
-      ...{ host, rate, random: seededRandom(seed) },
+      ...{ host, port, rate, random: seededRandom(seed) },
       ...(domains !== undefined && { domains }),
+      ...(port !== 25 && { secured: await securedBy(cluster, port) }),
     });
     try {
       await relay.flows(rate);
@@ -233,6 +235,18 @@ export async function podsOf({ get }: Cluster): Promise<readonly Pod[]> {
 
 export async function serviceAddress({ kubectl }: Cluster): Promise<string> {
   return await kubectl.must(['get', 'service', 'outbound', '-n', namespace, '-o', 'jsonpath={.spec.clusterIP}']);
+}
+
+/** In PEM, as the relay publishes it. */
+export async function publishedAuthority({ kubectl }: Cluster): Promise<string> {
+  return await kubectl.must(['get', 'configmap', 'outbound-ca', '-n', namespace, '-o', 'jsonpath={.data.ca\\.crt}']);
+}
+
+async function securedBy(cluster: Cluster, port: SecurePort): Promise<Secured> {
+  return {
+    ca: await publishedAuthority(cluster),
+    ...{ servername: `outbound.${namespace}.svc`, begins: port === 465 ? 'AtOnce' : 'ByCommand', user },
+  };
 }
 
 async function metricsOf({ metadata, status }: Pod): Promise<MetricValues> {

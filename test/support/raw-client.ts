@@ -1,5 +1,6 @@
 /** An SMTP client for tests that knows exactly what it may conclude: accepted, refused, or not known. Shares no code with the relay. */
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 export interface Submission {
   readonly reversePath: string;
@@ -19,12 +20,23 @@ export type SendResult =
   /** The connection ended before the final dot was sent: nobody can have accepted it. */
   | { readonly outcome: 'unsent' };
 
+/** A session over TLS, of a user. */
+export interface Secured {
+  /** PEM: whose certificates are believed. */
+  readonly ca: string;
+  readonly servername: string;
+  /** From the first byte on, or after STARTTLS. */
+  readonly begins: 'AtOnce' | 'ByCommand';
+  readonly user: { readonly name: string; readonly password: string };
+}
+
 class ConnectionEnded extends Error {
   override name = 'ConnectionEnded';
 }
 
 export class RawClient {
-  readonly #socket: Socket;
+  #socket: Socket;
+  readonly #silenceMs: number;
   readonly #replies: string[] = [];
   #partial = '';
   #lines = '';
@@ -32,21 +44,21 @@ export class RawClient {
   #ended: Error | undefined;
 
   private constructor(socket: Socket, silenceMs: number) {
-    this.#socket = socket;
-    socket.setNoDelay(true);
-    socket.setTimeout(silenceMs, () => socket.destroy(new Error(`nothing heard for ${silenceMs} ms`)));
-    socket.setEncoding('latin1').on('data', (chunk: string) => this.#receive(chunk));
-    socket.on('error', error => this.#end(error));
-    socket.on('close', () => this.#end(new Error('closed')));
+    this.#silenceMs = silenceMs;
+    this.#socket = this.#attached(socket);
   }
 
-  /** Rejects when nobody listens or the greeting is not 220. A connection that is silent for `silenceMs`, its idle time included, is given up. */
-  static async open(port: number, host = '127.0.0.1', silenceMs = 60_000): Promise<RawClient> {
-    const client = new RawClient(connect({ port, host }), silenceMs);
+  /**
+   * Rejects when nobody listens, the greeting is not 220, or TLS and login do not succeed. A connection that is silent for `silenceMs`, its
+   * idle time included, is given up.
+   */
+  static async open(port: number, host = '127.0.0.1', silenceMs = 60_000, secured?: Secured): Promise<RawClient> {
+    const socket = secured?.begins === 'AtOnce' ? connectTls({ port, host, ...secured }) : connect({ port, host });
+    const client = new RawClient(socket, silenceMs);
     try {
-      const greeting = await client.reply();
-      if (!greeting.startsWith('220')) throw new ConnectionEnded(greeting);
+      await client.#expect('220', client.reply());
       await client.command('EHLO client.test');
+      if (secured !== undefined) await client.#secure(secured);
       return client;
     } catch (error) {
       client.close();
@@ -101,6 +113,31 @@ export class RawClient {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  async #secure({ begins, ca, servername, user }: Secured): Promise<void> {
+    if (begins === 'ByCommand') {
+      await this.#expect('220', this.command('STARTTLS'));
+      for (const event of ['data', 'error', 'close', 'timeout']) this.#socket.removeAllListeners(event);
+      this.#socket = this.#attached(connectTls({ socket: this.#socket, ca, servername }));
+      await this.command('EHLO client.test');
+    }
+    const credentials = Buffer.from(`\0${user.name}\0${user.password}`).toString('base64');
+    await this.#expect('235', this.command(`AUTH PLAIN ${credentials}`));
+  }
+
+  async #expect(code: string, replied: Promise<string>): Promise<void> {
+    const reply = await replied;
+    if (!reply.startsWith(code)) throw new ConnectionEnded(reply);
+  }
+
+  #attached(socket: Socket): Socket {
+    socket.setNoDelay(true);
+    socket.setTimeout(this.#silenceMs, () => socket.destroy(new Error(`nothing heard for ${this.#silenceMs} ms`)));
+    socket.on('data', chunk => this.#receive(chunk.toString('latin1')));
+    socket.on('error', error => this.#end(error));
+    socket.on('close', () => this.#end(new Error('closed')));
+    return socket;
   }
 
   async quit(): Promise<void> {

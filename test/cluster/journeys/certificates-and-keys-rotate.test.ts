@@ -5,7 +5,7 @@ import { verifyWithMailauth } from '../../support/dkim-verifiers.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { journey } from '../journey.ts';
 import { namespace } from '../loaded-objects.ts';
-import { assertNothingLost, LoadedRelay, sampleDomain, serviceAddress } from '../loaded-relay.ts';
+import { assertNothingLost, LoadedRelay, publishedAuthority, sampleDomain, serviceAddress } from '../loaded-relay.ts';
 import { startDomainOwner } from '../outside/domain-owner.ts';
 import { startHandshakes } from '../outside/handshakes.ts';
 import { startInternet } from '../outside/internet.ts';
@@ -25,15 +25,7 @@ journey(
     await waitUntil('all keys to sign at every pod', async () => await isSigned(), limit);
     const [first, firstSigned] = [await selectors(), relay.load.next()];
 
-    const ca = await cluster.kubectl.must([
-      'get',
-      'configmap',
-      'outbound-ca',
-      '-n',
-      namespace,
-      '-o',
-      'jsonpath={.data.ca\\.crt}',
-    ]);
+    const ca = await publishedAuthority(cluster);
     const [host, servername] = [await serviceAddress(cluster), `outbound.${namespace}.svc`];
     await using handshakes = startHandshakes({ host, port: 465, servername, ca });
     await waitUntil('handshakes', () => handshakes.byCertificate.size === 1, limit);

@@ -4,7 +4,7 @@ import { namespace } from '../loaded-objects.ts';
 import { assertNothingLost, LoadedRelay } from '../loaded-relay.ts';
 
 journey('a relay whose pods are deleted under load loses nothing that it acknowledged', async (cluster, t) => {
-  await using relay = await LoadedRelay.start(cluster, t);
+  await using relay = await LoadedRelay.start(cluster, t, { port: 465 });
 
   const first = await relay.containers();
   await cluster.kubectl.must(['delete', 'pod', 'outbound-relay-0', '-n', namespace, '--wait=false']);

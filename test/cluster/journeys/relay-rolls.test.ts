@@ -4,7 +4,7 @@ import { namespace } from '../loaded-objects.ts';
 import { assertNothingLost, LoadedRelay } from '../loaded-relay.ts';
 
 journey('a relay whose pods are changed under load rolls without losing or repeating a message', async (cluster, t) => {
-  await using relay = await LoadedRelay.start(cluster, t);
+  await using relay = await LoadedRelay.start(cluster, t, { port: 587 });
   const before = await relay.containers();
   const patch = JSON.stringify({ spec: { template: { annotations: { 'example.com/rolled': 'once' } } } });
   await cluster.kubectl.must(['patch', 'mailrelay', 'outbound', '-n', namespace, '--type=merge', '--patch', patch]);
