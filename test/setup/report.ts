@@ -29,13 +29,16 @@ export function failedIn(result: FileResult, underCi: boolean): boolean {
 }
 
 export function summary(result: FileResult, progress: string, underCi: boolean): string {
-  const failed = failuresOf(result, underCi).length;
+  const failures = failuresOf(result, underCi);
+  const failed = failures.length;
   const skipped = result.tests.filter(({ outcome }) => outcome === 'skipped');
   const verdict = failed > 0 ? `FAILED ${failed} of` : 'ok';
   const seconds = `${(result.durationMs / 1000).toFixed(1)} s (processor ${result.processorSeconds.toFixed(1)} s)`;
   const head = `${progress} ${verdict} ${result.tests.length} tests, ${seconds}  ${result.file}`;
   const skips = skipped.map(({ name, detail }) => `    skipped: ${name}: ${detail}`);
-  return [head, ...skips, ...result.figures.map(figure => `    ${figure}`)].join('\n');
+  // The whole of it stands at the end of the run, which may be half an hour away.
+  const faults = failures.map(({ name, detail }) => `    failed: ${name}: ${detail.trimStart().split('\n', 1)[0]}`);
+  return [head, ...faults, ...skips, ...result.figures.map(figure => `    ${figure}`)].join('\n');
 }
 
 /** The exit code of the run. */
