@@ -34,7 +34,7 @@ export interface ShellOptions {
 
 export const release = 'postroad';
 export const releaseNamespace = 'postroad-system';
-/** On namespaces that are a journey's. */
+/** On namespaces, and what else is of no namespace, that are a journey's. */
 export const ownedLabel = 'postroad-test-journey';
 /** A `kubectl wait` of the documentation included. */
 const commandLimitMs = 240_000;

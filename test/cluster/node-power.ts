@@ -10,6 +10,8 @@ export interface NodePower {
   reboot(): Promise<void>;
   /** SIGKILL for the first process of a pod's first container. */
   killContainer(namespace: string, pod: string): Promise<void>;
+  /** The same with another signal, such as SIGSTOP. */
+  signalContainer(namespace: string, pod: string, signal: NodeJS.Signals): Promise<void>;
   /** Loads more images, from archives. */
   importImages(archives: readonly string[]): Promise<void>;
 }
@@ -21,19 +23,19 @@ interface PodStatus {
 export async function nodePowerOf(run: string, kubectl: Kubectl): Promise<NodePower> {
   const { ctr } = await nodePrograms();
   const paths = runPaths(run);
+  async function signalContainer(namespace: string, pod: string, signal: NodeJS.Signals): Promise<void> {
+    const { status } = JSON.parse(await kubectl.must(['get', 'pod', pod, '-n', namespace, '-o', 'json'])) as PodStatus;
+    const id = status.containerStatuses?.[0]?.containerID?.replace('containerd://', '');
+    if (id === undefined) throw new Error(`no container of ${namespace}/${pod} has started`);
+    await mustRun(ctr, [
+      ...['--address', paths.containerdSocket, '--namespace', 'k8s.io'],
+      ...['tasks', 'kill', '--signal', signal, id],
+    ]);
+  }
   return {
     reboot: () => order('reboot'),
-    async killContainer(namespace, pod) {
-      const { status } = JSON.parse(
-        await kubectl.must(['get', 'pod', pod, '-n', namespace, '-o', 'json']),
-      ) as PodStatus;
-      const id = status.containerStatuses?.[0]?.containerID?.replace('containerd://', '');
-      if (id === undefined) throw new Error(`no container of ${namespace}/${pod} has started`);
-      await mustRun(ctr, [
-        ...['--address', paths.containerdSocket, '--namespace', 'k8s.io'],
-        ...['tasks', 'kill', '--signal', 'SIGKILL', id],
-      ]);
-    },
+    killContainer: (namespace, pod) => signalContainer(namespace, pod, 'SIGKILL'),
+    signalContainer,
     importImages: archives => order('import', JSON.stringify(archives)),
   };
 }

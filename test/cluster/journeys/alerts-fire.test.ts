@@ -1,0 +1,185 @@
+/**
+ * Prometheus finds operator and relays as the shipped monitors say; each shipped alert is made to fire by what it
+ * warns of, reaches Alertmanager, and resolves when that is mended; and the dashboard shows something everywhere.
+ *
+ * Waiting times are shorter than shipped (test/cluster/monitoring/hurried.ts); expressions, labels and thresholds are not changed.
+ */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { waitUntil } from '../../support/wait-until.ts';
+import { release, releaseNamespace } from '../cluster.ts';
+import { nodeJourney, type PoweredCluster } from '../journey.ts';
+import { AlertWatch, type Cause } from '../monitoring/alert-watch.ts';
+import type { Prometheus } from '../monitoring/api.ts';
+import { dashboardQueries, hasData } from '../monitoring/dashboard.ts';
+import { operatorCauses } from '../monitoring/operator-causes.ts';
+import { podCauses } from '../monitoring/pod-causes.ts';
+import { publish } from '../monitoring/policy-causes.ts';
+import { deliveryCauses, handMadeConfiguration, oldCertificate, swappedKeys } from '../monitoring/relay-causes.ts';
+import { defineKinds, type MonitoringStack, startMonitoring } from '../monitoring/stack.ts';
+import { smallDisk, volumeCauses } from '../monitoring/volume-causes.ts';
+import { apply, namespace, relayObjects, send, type World, wellAddress, whenReady } from '../monitoring/world.ts';
+import { type Internet, startInternet } from '../outside/internet.ts';
+
+const limitMs = 9 * 60_000;
+const relays = ['faulty', 'fragile'];
+
+/** Why nothing that can happen to a cluster within minutes makes them fire. */
+const notFired: Readonly<Record<string, string>> = {
+  PostroadOperatorCacheStale:
+    'takes a quarter of an hour without the sign of life that the API server sends each minute',
+  PostroadOperatorReconcileHangs: 'every step has a time limit: only a fault of the operator lasts ten minutes',
+  PostroadOperatorQueueStuck: 'only a fault of the operator leaves keys waiting while workers are idle',
+  PostroadOperatorFallsBehind: 'takes minutes of an API server that is slow and not down',
+  PostroadOperatorHandlerErrors: 'only a fault of the operator keeps it from taking up a change',
+};
+
+nodeJourney(
+  'shipped monitors find all pods, shipped alerts fire and resolve, the dashboard has data',
+  async (cluster, t) => {
+    await using internet = await startInternet();
+    await Promise.all([defineKinds(cluster), serveZones(internet)]);
+    await cluster.installChart({ 'monitoring.dashboard': 'true' });
+    await cluster.createNamespace(namespace);
+    await apply(cluster, [
+      ...relayObjects({ name: 'faulty', domain: 'faulty.test', replicas: 1 }),
+      ...relayObjects({ name: 'fragile', domain: 'fragile.test', replicas: 2 }),
+    ]);
+    await Promise.all(relays.map(whenReady));
+    say(t, 'the relays take mail');
+    await using stack = await startMonitoring(cluster);
+    const world: World = { cluster, internet, hurried: stack.hurried };
+    await Promise.all(relays.map(relay => publish(world, relay, `${relay}.test`)));
+    await using _disk = await smallDisk(world);
+    say(t, 'policies are ready');
+    const shippedAlerts = await loadedAlerts(cluster, stack);
+    await everyPodIsUp(stack.hurried);
+    say(t, 'Prometheus sees every pod');
+
+    await using watch = new AlertWatch(stack.alertmanager, line => say(t, line));
+    const rest = await standsStill(watch);
+    assert.deepEqual([...rest], [], 'nothing fires while all is well');
+    const lanes: readonly (readonly Cause[])[] = [
+      [...deliveryCauses(world), ...volumeCauses(world)],
+      [oldCertificate(world), handMadeConfiguration(world), swappedKeys(world), ...podCauses(world)],
+      operatorCauses(world),
+    ];
+    await using traffic = keepSending();
+    await Promise.all(lanes.map(lane => watch.make(lane)));
+    const failures = await watch.settled();
+    await traffic[Symbol.asyncDispose]();
+    for (const { alert, cause, firedAfterSeconds, resolvedAfterSeconds } of watch.rows) {
+      say(
+        t,
+        `${alert} | ${cause} | fired after ${firedAfterSeconds.toFixed(0)} s | resolved after ${resolvedAfterSeconds.toFixed(0)} s`,
+      );
+    }
+    for (const [alert, reason] of Object.entries(notFired)) say(t, `${alert} | not fired: ${reason}`);
+    for (const failure of failures) say(t, String(failure));
+    const empty = await emptyQueries(cluster, stack.shipped, t);
+
+    assert.deepEqual(failures, [], 'every cause makes its alerts fire, and they resolve');
+    const fired = watch.rows.map(({ alert }) => alert.split(' ')[0] ?? '');
+    assert.deepEqual([...fired, ...Object.keys(notFired)].toSorted(), [...shippedAlerts].toSorted());
+    await everyPodIsUp(stack.shipped);
+    assert.deepEqual(empty, [], 'every query of the dashboard has data');
+  },
+  limitMs,
+);
+
+function say(t: TestContext, line: string): void {
+  t.diagnostic(`${process.uptime().toFixed(0)} s: ${line}`);
+}
+
+async function serveZones(internet: Internet): Promise<void> {
+  await internet.serve('well.test', ['@ MX 10 mx1', `mx1 A ${wellAddress}`]);
+  await internet.serve('dead.test', ['* MX 10 mx1', 'mx1 A 198.51.100.66']);
+  await internet.serve('refusing.test', ['@ MX 10 mx1', 'mx1 A 198.51.100.67']);
+  await internet.mailHost(wellAddress);
+  await internet.mailHost('198.51.100.67', { smtpd_recipient_restrictions: 'reject' });
+}
+
+/** Names of all that both Prometheus servers have, which must be healthy. */
+async function loadedAlerts(
+  cluster: PoweredCluster,
+  { shipped, hurried }: MonitoringStack,
+): Promise<ReadonlySet<string>> {
+  const objects = await cluster.get<{ items: { spec: { groups: { rules: { alert: string }[] }[] } }[] }>(
+    ...['prometheusrules', '-A'],
+  );
+  const wanted = objects.items.flatMap(({ spec }) =>
+    spec.groups.flatMap(({ rules }) => rules.map(({ alert }) => alert)),
+  );
+  for (const prometheus of [shipped, hurried]) {
+    const rules = await waitUntil(
+      `${wanted.length} rules to be evaluated`,
+      async () => {
+        const loaded = await prometheus.rules();
+        return loaded.length === wanted.length && loaded.every(({ health }) => health !== 'unknown') && loaded;
+      },
+      { limitMs: 120_000, everyMs: 500 },
+    );
+    assert.deepEqual(
+      rules.filter(({ health }) => health !== 'ok'),
+      [],
+    );
+  }
+  return new Set(wanted);
+}
+
+/** As the shipped monitors find them: two of the operator, one and two of the relays. */
+async function everyPodIsUp(prometheus: Prometheus): Promise<void> {
+  const expected = [`${namespace}/faulty-relay 1`, `${namespace}/fragile-relay 2`, `${release} 2`];
+  await waitUntil(
+    `targets to be up: ${expected.join(', ')}`,
+    async () => {
+      const up = (await prometheus.targets()).filter(({ health }) => health === 'up');
+      const byJob = Map.groupBy(up, ({ labels }) => labels['job']);
+      const found = [...byJob].map(([job, targets]) => `${job} ${targets.length}`).toSorted();
+      return found.join() === expected.join();
+    },
+    { limitMs: 120_000, everyMs: 500 },
+  );
+}
+
+/** What still fires when nothing changes any more: the start of pods is no fault. */
+async function standsStill(watch: AlertWatch): Promise<ReadonlySet<string>> {
+  await waitUntil('alerts of the start to resolve', () => watch.hasLooked && watch.firing.size === 0, {
+    limitMs: 60_000,
+  });
+  return watch.firing;
+}
+
+/** A message a second through `fragile`. */
+function keepSending(): AsyncDisposable {
+  const ending = new AbortController();
+  const sending = (async () => {
+    for (let count = 0; !ending.signal.aborted; count += 1) {
+      await send('fragile', 'a@fragile.test', [`b${count}@well.test`]);
+      await delay(500, undefined, { signal: ending.signal }).catch(() => undefined);
+    }
+  })();
+  return {
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await sending;
+    },
+  };
+}
+
+async function emptyQueries(
+  cluster: PoweredCluster,
+  prometheus: Prometheus,
+  t: TestContext,
+): Promise<readonly string[]> {
+  const where = [`${release}-dashboard`, '-n', releaseNamespace];
+  const { data } = await cluster.get<{ data: Record<string, string> }>('configmap', ...where);
+  const queries = await dashboardQueries(data['postroad.json'] ?? '', prometheus);
+  const empty: string[] = [];
+  for (const { panel, expression } of queries) {
+    if (!hasData(await prometheus.query(expression))) empty.push(`${panel}: ${expression}`);
+  }
+  say(t, `dashboard: ${queries.length - empty.length} of ${queries.length} queries have data`);
+  return empty;
+}
