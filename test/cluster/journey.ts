@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { waitUntil } from '../support/wait-until.ts';
 import { type Cluster, connectCluster, ownedLabel, release, releaseNamespace } from './cluster.ts';
 import { keepDiagnostics } from './diagnostics.ts';
+import { unmountVolumes } from './node/mounts.ts';
 import type { NodePower } from './node-power.ts';
 
 export type Travel = (cluster: Cluster, t: TestContext) => Promise<void>;
@@ -54,6 +55,8 @@ async function cleanCluster(cluster: Cluster): Promise<void> {
   if (foreign.length > 0 && run === undefined) {
     throw new Error('this cluster has MailRelays that no journey made: journeys are for a cluster that nobody uses');
   }
+  // A folder that something is mounted on cannot be removed; a journey that was killed has left its mounts.
+  if (run !== undefined) await unmountVolumes(run);
   // Before its release, which takes the definitions along where they are not kept: they would wait for finalizers that the operator would put back.
   const operator = ['deployment', '--all', '-n', releaseNamespace, '--cascade=foreground', '--timeout=60s'];
   await kubectl.must(['delete', ...operator]);

@@ -10,8 +10,8 @@ export interface NodePower {
   reboot(): Promise<void>;
   /** SIGKILL for the first process of a pod's first container. */
   killContainer(namespace: string, pod: string): Promise<void>;
-  /** The same with another signal, such as SIGSTOP. */
-  signalContainer(namespace: string, pod: string, signal: NodeJS.Signals): Promise<void>;
+  /** The id of that process, for signals that have to come at once; undefined: it does not run just now. */
+  processOf(namespace: string, pod: string): Promise<number | undefined>;
   /** Loads more images, from archives. */
   importImages(archives: readonly string[]): Promise<void>;
 }
@@ -22,20 +22,25 @@ interface PodStatus {
 
 export async function nodePowerOf(run: string, kubectl: Kubectl): Promise<NodePower> {
   const { ctr } = await nodePrograms();
-  const paths = runPaths(run);
-  async function signalContainer(namespace: string, pod: string, signal: NodeJS.Signals): Promise<void> {
+  const tasks = ['--address', runPaths(run).containerdSocket, '--namespace', 'k8s.io', 'tasks'];
+  async function containerOf(namespace: string, pod: string): Promise<string | undefined> {
     const { status } = JSON.parse(await kubectl.must(['get', 'pod', pod, '-n', namespace, '-o', 'json'])) as PodStatus;
-    const id = status.containerStatuses?.[0]?.containerID?.replace('containerd://', '');
-    if (id === undefined) throw new Error(`no container of ${namespace}/${pod} has started`);
-    await mustRun(ctr, [
-      ...['--address', paths.containerdSocket, '--namespace', 'k8s.io'],
-      ...['tasks', 'kill', '--signal', signal, id],
-    ]);
+    return status.containerStatuses?.[0]?.containerID?.replace('containerd://', '');
   }
   return {
     reboot: () => order('reboot'),
-    killContainer: (namespace, pod) => signalContainer(namespace, pod, 'SIGKILL'),
-    signalContainer,
+    async killContainer(namespace, pod) {
+      const id = await containerOf(namespace, pod);
+      if (id === undefined) throw new Error(`no container of ${namespace}/${pod} has started`);
+      await mustRun(ctr, [...tasks, 'kill', '--signal', 'SIGKILL', id]);
+    },
+    async processOf(namespace, pod) {
+      const id = await containerOf(namespace, pod);
+      // Columns: TASK PID STATUS.
+      const rows = (await mustRun(ctr, [...tasks, 'list'])).split('\n').map(line => line.split(/\s+/));
+      const running = rows.find(([task, , status]) => task === id && status === 'RUNNING');
+      return running === undefined ? undefined : Number(running[1]);
+    },
     importImages: archives => order('import', JSON.stringify(archives)),
   };
 }

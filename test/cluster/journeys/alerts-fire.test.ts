@@ -6,34 +6,31 @@
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { waitUntil } from '../../support/wait-until.ts';
 import { release, releaseNamespace } from '../cluster.ts';
 import { nodeJourney, type PoweredCluster } from '../journey.ts';
-import { AlertWatch, type Cause } from '../monitoring/alert-watch.ts';
+import { AlertWatch } from '../monitoring/alert-watch.ts';
 import type { Prometheus } from '../monitoring/api.ts';
+import { causesIn, notFired, ruleOf } from '../monitoring/causes.ts';
 import { dashboardQueries, hasData } from '../monitoring/dashboard.ts';
-import { operatorCauses } from '../monitoring/operator-causes.ts';
-import { podCauses } from '../monitoring/pod-causes.ts';
 import { publish } from '../monitoring/policy-causes.ts';
-import { deliveryCauses, handMadeConfiguration, oldCertificate, swappedKeys } from '../monitoring/relay-causes.ts';
 import { defineKinds, type MonitoringStack, startMonitoring } from '../monitoring/stack.ts';
-import { smallDisk, volumeCauses } from '../monitoring/volume-causes.ts';
-import { apply, namespace, relayObjects, send, type World, wellAddress, whenReady } from '../monitoring/world.ts';
+import { smallDisk } from '../monitoring/volume-causes.ts';
+import {
+  apply,
+  keepSending,
+  namespace,
+  relayObjects,
+  type World,
+  wellAddress,
+  whenReady,
+} from '../monitoring/world.ts';
 import { type Internet, startInternet } from '../outside/internet.ts';
 
-const limitMs = 9 * 60_000;
+/** For a machine that has much else to do: Prometheus still has to get its answers within 2 s. */
+const limitMs = 14 * 60_000;
 const relays = ['faulty', 'fragile'];
-
-/** Why nothing that can happen to a cluster within minutes makes them fire. */
-const notFired: Readonly<Record<string, string>> = {
-  PostroadOperatorCacheStale:
-    'takes a quarter of an hour without the sign of life that the API server sends each minute',
-  PostroadOperatorReconcileHangs: 'every step has a time limit: only a fault of the operator lasts ten minutes',
-  PostroadOperatorQueueStuck: 'only a fault of the operator leaves keys waiting while workers are idle',
-  PostroadOperatorFallsBehind: 'takes minutes of an API server that is slow and not down',
-  PostroadOperatorHandlerErrors: 'only a fault of the operator keeps it from taking up a change',
-};
+const usualTraffic = { from: 'a@fragile.test', clients: 1, pauseMs: 500 };
 
 nodeJourney(
   'shipped monitors find all pods, shipped alerts fire and resolve, the dashboard has data',
@@ -51,7 +48,7 @@ nodeJourney(
     await using stack = await startMonitoring(cluster);
     const world: World = { cluster, internet, hurried: stack.hurried };
     await Promise.all(relays.map(relay => publish(world, relay, `${relay}.test`)));
-    await using _disk = await smallDisk(world);
+    await smallDisk(world);
     say(t, 'policies are ready');
     const shippedAlerts = await loadedAlerts(cluster, stack);
     await everyPodIsUp(stack.hurried);
@@ -60,13 +57,8 @@ nodeJourney(
     await using watch = new AlertWatch(stack.alertmanager, line => say(t, line));
     const rest = await standsStill(watch);
     assert.deepEqual([...rest], [], 'nothing fires while all is well');
-    const lanes: readonly (readonly Cause[])[] = [
-      [...deliveryCauses(world), ...volumeCauses(world)],
-      [oldCertificate(world), handMadeConfiguration(world), swappedKeys(world), ...podCauses(world)],
-      operatorCauses(world),
-    ];
-    await using traffic = keepSending();
-    await Promise.all(lanes.map(lane => watch.make(lane)));
+    await using traffic = keepSending({ ...usualTraffic, host: `fragile.${namespace}` });
+    await Promise.all(causesIn(world).map(lane => watch.make(lane)));
     const failures = await watch.settled();
     await traffic[Symbol.asyncDispose]();
     for (const { alert, cause, firedAfterSeconds, resolvedAfterSeconds } of watch.rows) {
@@ -80,7 +72,7 @@ nodeJourney(
     const empty = await emptyQueries(cluster, stack.shipped, t);
 
     assert.deepEqual(failures, [], 'every cause makes its alerts fire, and they resolve');
-    const fired = watch.rows.map(({ alert }) => alert.split(' ')[0] ?? '');
+    const fired = watch.rows.map(({ alert }) => ruleOf(alert));
     assert.deepEqual([...fired, ...Object.keys(notFired)].toSorted(), [...shippedAlerts].toSorted());
     await everyPodIsUp(stack.shipped);
     assert.deepEqual(empty, [], 'every query of the dashboard has data');
@@ -95,6 +87,7 @@ function say(t: TestContext, line: string): void {
 async function serveZones(internet: Internet): Promise<void> {
   await internet.serve('well.test', ['@ MX 10 mx1', `mx1 A ${wellAddress}`]);
   await internet.serve('dead.test', ['* MX 10 mx1', 'mx1 A 198.51.100.66']);
+  await internet.serve('silent.test', ['@ MX 10 mx1', 'mx1 A 198.51.100.68']);
   await internet.serve('refusing.test', ['@ MX 10 mx1', 'mx1 A 198.51.100.67']);
   await internet.mailHost(wellAddress);
   await internet.mailHost('198.51.100.67', { smtpd_recipient_restrictions: 'reject' });
@@ -149,23 +142,6 @@ async function standsStill(watch: AlertWatch): Promise<ReadonlySet<string>> {
     limitMs: 60_000,
   });
   return watch.firing;
-}
-
-/** A message a second through `fragile`. */
-function keepSending(): AsyncDisposable {
-  const ending = new AbortController();
-  const sending = (async () => {
-    for (let count = 0; !ending.signal.aborted; count += 1) {
-      await send('fragile', 'a@fragile.test', [`b${count}@well.test`]);
-      await delay(500, undefined, { signal: ending.signal }).catch(() => undefined);
-    }
-  })();
-  return {
-    async [Symbol.asyncDispose]() {
-      ending.abort();
-      await sending;
-    },
-  };
 }
 
 async function emptyQueries(

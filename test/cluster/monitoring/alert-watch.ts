@@ -24,7 +24,7 @@ export interface Row {
 }
 
 const lookEveryMs = 250;
-const fireLimitMs = 120_000;
+const fireLimitMs = 180_000;
 const resolveLimitMs = 180_000;
 
 export class AlertWatch implements AsyncDisposable {
@@ -36,6 +36,8 @@ export class AlertWatch implements AsyncDisposable {
   readonly #failures: unknown[] = [];
   readonly #say: (line: string) => void;
   #firing: ReadonlySet<string> = new Set();
+  /** The last time of each, as `performance.now()`: a look while a cause is at work may come too late. */
+  readonly #firingSince = new Map<string, number>();
   #hasLooked = false;
 
   constructor(alertmanager: Alertmanager, say: (line: string) => void) {
@@ -82,13 +84,26 @@ export class AlertWatch implements AsyncDisposable {
       },
     );
     const began = performance.now();
+    const fired = await this.#bringAbout(cause, began);
+    const mended = performance.now();
+    for (const [alert, at] of fired) {
+      this.#resolutions.push(
+        this.#resolve({ alert, cause: cause.name, firedAfterSeconds: (at - began) / 1000 }, mended),
+      );
+    }
+  }
+
+  /** And mends it, also when it was in vain: what comes after it must find all well. When each alert fired, as `performance.now()`. */
+  async #bringAbout(cause: Cause, began: number): Promise<ReadonlyMap<string, number>> {
+    await using _mending = { [Symbol.asyncDispose]: () => cause.mend() };
     const fired = new Map<string, number>();
     await cause.begin();
     await waitUntil(
       `alerts by ${cause.name}: ${cause.fires.join(', ')}`,
       async () => {
         for (const alert of cause.fires)
-          if (this.#firing.has(alert) && !fired.has(alert)) fired.set(alert, performance.now());
+          if (!fired.has(alert) && (this.#firingSince.get(alert) ?? 0) >= began)
+            fired.set(alert, this.#firingSince.get(alert) ?? 0);
         if (fired.size === cause.fires.length) return true;
         await cause.goOn?.();
         return false;
@@ -96,13 +111,7 @@ export class AlertWatch implements AsyncDisposable {
       { limitMs: fireLimitMs, everyMs: lookEveryMs },
     );
     this.#say(`${cause.name}: ${[...fired.keys()].join(', ')}`);
-    await cause.mend();
-    const mended = performance.now();
-    for (const [alert, at] of fired) {
-      this.#resolutions.push(
-        this.#resolve({ alert, cause: cause.name, firedAfterSeconds: (at - began) / 1000 }, mended),
-      );
-    }
+    return fired;
   }
 
   async #resolve(row: Omit<Row, 'resolvedAfterSeconds'>, mended: number): Promise<void> {
@@ -117,7 +126,9 @@ export class AlertWatch implements AsyncDisposable {
     const { signal } = this.#ending;
     while (!signal.aborted) {
       const active = await this.#alertmanager.active();
-      this.#firing = new Set(active.flatMap(namesOf));
+      const firing = new Set(active.flatMap(namesOf));
+      for (const alert of firing.difference(this.#firing)) this.#firingSince.set(alert, performance.now());
+      this.#firing = firing;
       this.#hasLooked = true;
       await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
     }

@@ -63,7 +63,7 @@ interface Targets {
 }
 
 const lookEveryMs = 500;
-const requestLimitMs = 10_000;
+const requestLimitMs = 30_000;
 
 export function endpointsOf({ spec }: Monitor): readonly Endpoint[] {
   return spec.endpoints ?? spec.podMetricsEndpoints ?? [];

@@ -1,6 +1,7 @@
 /** The relays whose alerts are made to fire, the Internet around them, and the hands that a cluster's owner has. */
 import { glob } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
 import { waitUntil } from '../../support/wait-until.ts';
 import type { PoweredCluster } from '../journey.ts';
@@ -66,10 +67,7 @@ export async function pause(world: World, relay: string, isPaused: boolean): Pro
 
 /** Sends one message to each. Those that are refused for now are told apart from a test that is wrong by the caller's alerts. */
 export async function send(relay: string, from: string, to: readonly string[]): Promise<number> {
-  const transport = createTransport({
-    ...{ host: `${relay}.${namespace}`, port: 25, ignoreTLS: true, pool: true, maxConnections: 2 },
-    ...{ connectionTimeout: 2000, greetingTimeout: 5000, socketTimeout: 20_000, dnsTimeout: 2000 },
-  });
+  const transport = transportTo(`${relay}.${namespace}`, 10);
   try {
     const results = await Promise.allSettled(
       to.map(each => transport.sendMail({ from, to: each, subject: 'hello', text: 'hello' })),
@@ -78,6 +76,42 @@ export async function send(relay: string, from: string, to: readonly string[]): 
   } finally {
     transport.close();
   }
+}
+
+interface Senders {
+  readonly host: string;
+  readonly from: string;
+  readonly clients: number;
+  /** Between two messages of one of them. */
+  readonly pauseMs: number;
+}
+
+/** Clients of a host that send one message after the other until it is disposed of, whatever becomes of them. */
+export function keepSending({ host, from, clients, pauseMs }: Senders): AsyncDisposable {
+  const ending = new AbortController();
+  const { signal } = ending;
+  const transport = transportTo(host, clients);
+  async function sendOn(): Promise<void> {
+    while (!signal.aborted) {
+      await Promise.allSettled([transport.sendMail({ from, to: 'b@well.test', subject: 'hello', text: 'hello' })]);
+      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+  const all = Promise.all(Array.from({ length: clients }, sendOn));
+  return {
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await all;
+      transport.close();
+    },
+  };
+}
+
+function transportTo(host: string, maxConnections: number) {
+  return createTransport({
+    ...{ host, port: 25, ignoreTLS: true, pool: true, maxConnections },
+    ...{ connectionTimeout: 2000, greetingTimeout: 5000, socketTimeout: 20_000, dnsTimeout: 2000 },
+  });
 }
 
 export async function scaleBy(world: World, relay: string, replicas: number): Promise<void> {
