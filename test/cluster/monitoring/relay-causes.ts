@@ -136,7 +136,11 @@ export function swappedKeys(world: World): Cause {
       kept = Object.fromEntries([rsa, ed25519]);
       await write({ [rsa[0]]: ed25519[1], [ed25519[0]]: rsa[1] });
     },
-    goOn: async () => void (await send('fragile', 'a@fragile.test', ['b@well.test'])),
+    async goOn() {
+      // A kubelet that has not heard of the change yet looks in vain.
+      for (const pod of fragilePods) await nudge(world, pod);
+      await send('fragile', 'a@fragile.test', ['b@well.test']);
+    },
     async mend() {
       await write(kept);
       await pause(world, 'fragile', false);
