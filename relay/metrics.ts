@@ -85,7 +85,7 @@ export const definitions = {
   },
   postroad_queue_oldest_due_age_seconds: {
     type: 'gauge',
-    help: 'How long the longest overdue recipient has been due; 0 when none is.',
+    help: 'How long the longest overdue recipient has been due and nobody has begun to deliver it, in the queue or in the line of a next hop; 0 when none is.',
     rise: 'Deliveries do not keep up, or lanes are backed off. The best single alarm for mail that does not go out.',
   },
   postroad_queue_operation_seconds: {

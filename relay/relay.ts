@@ -80,7 +80,7 @@ export async function startRelay({ configFile, dataDir, log, onFault, wrapQueue 
 
   const openSpool = (): ReturnType<Queue['openSpool']> => queue.openSpool();
   const accept = createAcceptServer({ state, openSpool, submit, signer, newId, clock, log, metrics });
-  const scrape = createScrape({ queue, metrics, clock, dataDir });
+  const scrape = createScrape({ queue, scheduler, metrics, clock, dataDir });
   let draining = false;
   const { bindAddress, bindPort, captured } = state().config.http;
   const http = await startHttp(

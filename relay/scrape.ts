@@ -4,16 +4,18 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Clock } from './clock.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queue, QueueTotals } from './queue/queue.ts';
+import type { Scheduler } from './schedule/scheduler.ts';
 
 interface ScrapeDependencies {
   readonly queue: Queue;
+  readonly scheduler: Pick<Scheduler, 'oldestDueTimeMs'>;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly dataDir: string;
 }
 
 /** Returns the function behind /metrics, and what stops its sampling. */
-export function createScrape({ queue, metrics, clock, dataDir }: ScrapeDependencies): {
+export function createScrape({ queue, scheduler, metrics, clock, dataDir }: ScrapeDependencies): {
   read(): Promise<{ text: string; contentType: string }>;
   close(): void;
 } {
@@ -26,8 +28,10 @@ export function createScrape({ queue, metrics, clock, dataDir }: ScrapeDependenc
       for (const state of ['Waiting', 'Leased', 'Held'] as const) {
         metrics.postroad_queue_recipients.set({ state }, stats.depth[state]);
       }
-      const dueForMs = stats.oldestDueTimeMs === undefined ? 0 : clock.now() - stats.oldestDueTimeMs;
-      metrics.postroad_queue_oldest_due_age_seconds.set(Math.max(0, dueForMs) / 1000);
+      // What stands in a lane's line is Leased, and due all the same.
+      const nowMs = clock.now();
+      const dueMs = Math.min(stats.oldestDueTimeMs ?? nowMs, scheduler.oldestDueTimeMs ?? nowMs, nowMs);
+      metrics.postroad_queue_oldest_due_age_seconds.set((nowMs - dueMs) / 1000);
       metrics.postroad_queue_free_disk_bytes.set(disk.bavail * disk.bsize);
       setLag(metrics, lag);
       return { text: await metrics.registry.metrics(), contentType: metrics.registry.contentType };

@@ -96,6 +96,8 @@ export interface Claim {
   readonly content: Content;
   readonly destination: string;
   readonly recipients: readonly QueuedRecipient[];
+  /** Since when the first of its recipients is due. */
+  readonly dueTimeMs: number;
   readonly leaseExpiryTimeMs: number;
   /** Of the time when it was asked for: see `leaseEra` of the queue. Left out: 0. */
   readonly leaseEra?: number;
@@ -159,7 +161,7 @@ export interface QueueStats {
   readonly totals: QueueTotals;
   /** Recipients now, by state. */
   readonly depth: Readonly<Record<RecipientState, number>>;
-  /** Due time of the longest overdue Waiting recipient; undefined when none is due. */
+  /** Due time of the longest overdue Waiting recipient; undefined when none is due. What is Leased its owner knows: `Claim`. */
   readonly oldestDueTimeMs: number | undefined;
 }
 

@@ -60,6 +60,7 @@ export class CaptureLane {
 
   async #run(held: Held): Promise<void> {
     this.#running += 1;
+    held.begun = true;
     this.#host.onTransaction(1, 0);
     const startedMs = performance.now();
     this.#host.settle(held, await this.#store(held), { lane: 'capture', remote: undefined });

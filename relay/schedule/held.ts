@@ -9,6 +9,8 @@ export interface Held {
   leaseEra: number;
   /** The lease is no longer ours: somebody else delivers it. */
   lost: boolean;
+  /** It is tried, or was: it no longer waits in a line. */
+  begun: boolean;
   /** It was tried on a connection that was dead already, which does not count; the second time it does. */
   retriedStale: boolean;
 }
@@ -58,6 +60,7 @@ export class HeldClaims {
       leaseExpiryTimeMs: claim.leaseExpiryTimeMs,
       leaseEra: claim.leaseEra ?? 0,
       lost: false,
+      begun: false,
       retriedStale: false,
     };
     this.#byToken.set(claim.token, held);
@@ -76,6 +79,15 @@ export class HeldClaims {
 
   async empty(): Promise<void> {
     if (this.#byToken.size > 0) await new Promise<void>(resolve => this.#whenEmpty.push(resolve));
+  }
+
+  /** Due time of the longest overdue one that nobody has begun to deliver: the queue no longer sees that it waits. */
+  get oldestDueTimeMs(): number | undefined {
+    let oldest: number | undefined;
+    for (const { claim, begun } of this.#byToken.values()) {
+      if (!begun && (oldest === undefined || claim.dueTimeMs < oldest)) oldest = claim.dueTimeMs;
+    }
+    return oldest;
   }
 
   /** Tokens of leases that end before `timeMs`. */

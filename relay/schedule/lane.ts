@@ -236,6 +236,7 @@ export class Lane implements BudgetUser {
 
   async #run(session: SmtpSession, held: Held): Promise<void> {
     this.#busy += 1;
+    held.begun = true;
     this.#host.onTransaction(1, 0);
     const startedMs = performance.now();
     const attempt = await this.#deliver(session, held);
@@ -244,6 +245,7 @@ export class Lane implements BudgetUser {
     this.lastUsedMs = this.#host.now();
     if (attempt.stale && !held.retriedStale && !this.#stopped) {
       held.retriedStale = true;
+      held.begun = false;
       for (const old of [...this.#idle]) old.quit();
       this.#waiting.unshift(held);
     } else {

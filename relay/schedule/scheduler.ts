@@ -49,6 +49,8 @@ export interface Scheduler {
   /** Whether a message for that destination may be born leased; else it is born waiting, and `offer([])` tells that it is there. */
   hasRoom(destination: string): boolean;
   offer(claims: readonly Claim[]): void;
+  /** Since when the longest overdue of what it holds and has not begun to deliver is due; undefined when there is none. */
+  readonly oldestDueTimeMs: number | undefined;
   start(): void;
   /** Finishes what is in flight within the grace, gives the rest back to the queue. */
   stop(graceMs: number): Promise<void>;
@@ -111,6 +113,10 @@ class MailScheduler implements Scheduler {
     if (this.#stopping.signal.aborted || !this.#held.hasRoom) return false;
     if (destination === 'capture') return this.#captureLane.hasRoom;
     return this.#lanes.hasRoom(destination) && !this.#rests.isUnroutable(destination);
+  }
+
+  get oldestDueTimeMs(): number | undefined {
+    return this.#held.oldestDueTimeMs;
   }
 
   offer(claims: readonly Claim[]): void {

@@ -18,7 +18,7 @@ import { createSigner } from '../../relay/sign/signer.ts';
 import { parsePath } from '../../relay/smtp/path.ts';
 import type { RelayState } from '../../relay/state.ts';
 import { buildConfig } from './policy-builders.ts';
-import { assertConservation, parseMetrics } from './relay-process.ts';
+import { assertConservation, metric, parseMetrics } from './relay-process.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -56,6 +56,8 @@ export interface Delivery extends AsyncDisposable {
   entries(): Promise<readonly QueueEntry[]>;
   /** Waits for these totals, and checks by the metrics, read as Prometheus reads them, that nothing is unaccounted for (G3). */
   settled(expected: Partial<QueueStats['totals']> & { readonly depth?: number }): Promise<QueueStats>;
+  /** A metric without labels, as Prometheus reads it. */
+  scraped(name: string): Promise<number>;
   /** Attempts counted so far, by `outcome reason`. */
   attempts(): Promise<Record<string, number>>;
   /** The same, once there is at least one. */
@@ -138,6 +140,15 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
     );
   }
 
+  async function scrapeOnce() {
+    const scrape = createScrape({ queue, scheduler, metrics, clock, dataDir: folder.path });
+    try {
+      return parseMetrics((await scrape.read()).text);
+    } finally {
+      scrape.close();
+    }
+  }
+
   async function entries(): Promise<readonly QueueEntry[]> {
     return (await queue.list({}, { limit: 1000 })).items;
   }
@@ -171,11 +182,10 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
         );
         return sameTotals && (depth === undefined || depthOf(now) === depth) ? now : undefined;
       });
-      const scrape = createScrape({ queue, metrics, clock, dataDir: folder.path });
-      assertConservation(parseMetrics((await scrape.read()).text));
-      scrape.close();
+      assertConservation(await scrapeOnce());
       return stats;
     },
+    scraped: async name => metric(await scrapeOnce(), name),
     attempts,
     attempted: async () =>
       await waitUntil('an attempt', async () => {

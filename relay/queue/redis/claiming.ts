@@ -116,7 +116,8 @@ export class Claiming {
     const leaseExpiryTimeMs = nowMs() + turn.leaseMs;
     const reply = await this.#ask(partition, asked);
     for (const done of lost) abandoned.delete(done);
-    for (const one of reply.slice(1)) note(turn, toClaim(one, { conversation, partition, leaseExpiryTimeMs }));
+    const where = { conversation, partition, leaseExpiryTimeMs, offsetMs: nowMs() - Number(reply[0]) };
+    for (const one of reply.slice(1)) note(turn, toClaim(one, where));
     return limit;
   }
 

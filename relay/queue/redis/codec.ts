@@ -105,14 +105,16 @@ export function queuedRecipientOf(record: StoredRecord, index: number, state: Ow
 export interface OwnState {
   readonly attempts: number;
   readonly warned: boolean;
+  /** By the server's clock; 0: as its message was received. */
+  readonly due: number;
   readonly reason: string;
   readonly reply: string;
 }
 
 /** `messages.lua` writes it; empty where there is nothing to say. */
 export function parseOwnState(text: string): OwnState {
-  const [, attempts = '0', warned = '0', , reason = '', ...reply] = text.split('\n');
-  return { attempts: Number(attempts), warned: warned === '1', reason, reply: reply.join('\n') };
+  const [, attempts = '0', warned = '0', due = '0', reason = '', ...reply] = text.split('\n');
+  return { attempts: Number(attempts), warned: warned === '1', due: Number(due), reason, reply: reply.join('\n') };
 }
 
 /** Below this its own overhead eats what it saves. */

@@ -98,13 +98,20 @@ export function bornLeased(
       const recipient = recipients[index];
       return recipient === undefined ? [] : [{ ...recipient, index, attempts: 0, delayWarned: false }];
     }),
+    dueTimeMs: receivedTimeMs,
     ...rest,
   }));
 }
 
 export function toClaim(
   reply: Reply,
-  where: { conversation: Asking; partition: Partition; leaseExpiryTimeMs: number },
+  where: {
+    readonly conversation: Asking;
+    readonly partition: Partition;
+    readonly leaseExpiryTimeMs: number;
+    /** Of the server's clock to ours. */
+    readonly offsetMs: number;
+  },
 ): Claim {
   const [token, id, destination, indices, states, json, body] = reply as [
     Buffer,
@@ -117,13 +124,16 @@ export function toClaim(
   ];
   const record = parseRecord(json.toString());
   const name = id.toString();
+  const own = states.map(state => parseOwnState(String(state)));
+  const dueTimes = own.map(({ due }) => (due === 0 ? record.rt : due + where.offsetMs));
   return {
     token: token.toString(),
     message: messageRecordOf(name, record),
     head: body.subarray(0, record.hb),
     content: record.n === 0 ? inlineContent(body, record) : new RemoteContent({ ...where, id: name }, record),
     destination: destination.toString(),
-    recipients: indices.map((index, at) => queuedRecipientOf(record, index, parseOwnState(String(states[at] ?? '')))),
+    recipients: indices.map((index, at) => queuedRecipientOf(record, index, own[at] ?? parseOwnState(''))),
+    dueTimeMs: Math.min(...dueTimes),
     leaseExpiryTimeMs: where.leaseExpiryTimeMs,
   };
 }

@@ -45,9 +45,9 @@ export function createClaiming(db: DatabaseSync, memory: Memory, due: DueRecipie
     const message = selectMessage.get(seq) ?? damaged(`recipients of a message that is not there (${seq})`);
     const recipients = rows.map(row => toRecipient(row, destination));
     const indices = recipients.map(recipient => recipient.index);
-    const claimed = toMessage(message, { token: memory.nextToken(), destination, recipients });
-    const { token, file } = claimed;
     const dueMs = Math.min(...rows.map(row => int(row, 'due')));
+    const claimed = toMessage(message, { token: memory.nextToken(), due: dueMs, destination, recipients });
+    const { token, file } = claimed;
     const what = { token, id, seq, file, tenant: slot.tenant.name, destination, indices };
     memory.putLease({ ...what, dueMs, expiryMs: turn.leaseExpiry, onDisk: false });
     turn.claimed.push(claimed);
@@ -149,7 +149,10 @@ function toRecipient(row: Row, destination: string): ClaimedRecipient {
   };
 }
 
-function toMessage(row: Row, lease: Pick<ClaimedMessage, 'token' | 'destination' | 'recipients'>): ClaimedMessage {
+function toMessage(
+  row: Row,
+  lease: Pick<ClaimedMessage, 'token' | 'due' | 'destination' | 'recipients'>,
+): ClaimedMessage {
   const file = textOrNull(row, 'file');
   return {
     ...lease,

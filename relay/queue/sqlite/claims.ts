@@ -53,6 +53,7 @@ export function createClaims(epoch: number): Tokens {
         content,
         destination,
         recipients: its,
+        dueTimeMs: receivedTimeMs,
         leaseExpiryTimeMs,
       }));
     },
@@ -77,6 +78,7 @@ export function toClaim(claimed: ClaimedMessage, { token, leaseExpiryTimeMs, spo
         : new FileContent(join(spoolFolder, file), size),
     destination,
     recipients: claimed.recipients.map(toQueuedRecipient),
+    dueTimeMs: claimed.due,
     leaseExpiryTimeMs,
   };
 }

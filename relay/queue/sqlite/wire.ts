@@ -108,6 +108,8 @@ export interface ClaimedRecipient extends RecipientRow {
 
 export interface ClaimedMessage {
   readonly token: number;
+  /** Of its recipient that is due for longest. */
+  readonly due: number;
   readonly id: string;
   readonly tenant: string;
   readonly policy: string | null;

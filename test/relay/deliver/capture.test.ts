@@ -35,6 +35,7 @@ function claimOf(id: string, body: Buffer, ...to: string[]): Claim {
       attempts: 0,
       delayWarned: false,
     })),
+    dueTimeMs: 0,
     leaseExpiryTimeMs: 0,
   };
 }

@@ -52,7 +52,8 @@ export function contents(suite: Suite): void {
           ['direct/two.example', [1]],
         ],
       );
-      for (const { content, leaseExpiryTimeMs } of claims) {
+      for (const { content, dueTimeMs, leaseExpiryTimeMs } of claims) {
+        assert.equal(dueTimeMs, sent.receivedTimeMs);
         assert.equal(content.bytes, sent.content.bytes);
         assert.equal(leaseExpiryTimeMs, suite.clock.now() + 1000);
       }

@@ -4,7 +4,7 @@ import type { Claim } from '../../../relay/queue/queue.ts';
 import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
 import { HeldClaims } from '../../../relay/schedule/held.ts';
 
-function claim(token: string, sizeBytes: number, leaseExpiryTimeMs = 1000): Claim {
+function claim(token: string, sizeBytes: number, leaseExpiryTimeMs = 1000, dueTimeMs = 0): Claim {
   return {
     token,
     message: {
@@ -19,6 +19,7 @@ function claim(token: string, sizeBytes: number, leaseExpiryTimeMs = 1000): Clai
     content: new MemoryContent(Buffer.alloc(sizeBytes)),
     destination: 'capture',
     recipients: [],
+    dueTimeMs,
     leaseExpiryTimeMs,
   };
 }
@@ -47,6 +48,17 @@ test('a lease that could not be renewed marks its claim lost, and is not asked f
   assert.equal(a.lost, true);
   assert.equal(b.leaseExpiryTimeMs, 20_000);
   assert.deepEqual(held.endingBefore(30_000), ['b']);
+});
+
+test('whatever waits to be begun counts from when it fell due, and what is being delivered does not', () => {
+  const held = new HeldClaims({ maxClaims: 4, maxBytes: 100 }, () => undefined);
+  assert.equal(held.oldestDueTimeMs, undefined);
+  const [old, young] = [held.add(claim('old', 1, 1000, 100)), held.add(claim('young', 1, 1000, 200))];
+  assert.equal(held.oldestDueTimeMs, 100);
+  old.begun = true;
+  assert.equal(held.oldestDueTimeMs, 200);
+  held.remove(young);
+  assert.equal(held.oldestDueTimeMs, undefined);
 });
 
 test('empty() resolves when the last one is gone', async () => {

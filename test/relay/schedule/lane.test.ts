@@ -36,9 +36,10 @@ function held(id: string, destination = 'direct/dest.test'): Held {
         delayWarned: false,
       },
     ],
+    dueTimeMs: 0,
     leaseExpiryTimeMs: 1e15,
   };
-  return { claim, sizeBytes: 0, leaseExpiryTimeMs: 1e15, leaseEra: 0, lost: false, retriedStale: false };
+  return { claim, sizeBytes: 0, leaseExpiryTimeMs: 1e15, leaseEra: 0, lost: false, begun: false, retriedStale: false };
 }
 
 /** A next hop that takes no connection until it is told what to answer. */

@@ -114,7 +114,17 @@ function sharedQueue(): Pick<Queue, 'renew' | 'leaseEra'> & {
 function claimNamed(token: string, leaseEra: number): Claim {
   const clock = new FakeClock();
   const { content, head, ...record } = message(clock);
-  return { token, message: record, head, content, destination: 'x', recipients: [], leaseExpiryTimeMs: 1e15, leaseEra };
+  return {
+    token,
+    message: record,
+    head,
+    content,
+    destination: 'x',
+    recipients: [],
+    dueTimeMs: 0,
+    leaseExpiryTimeMs: 1e15,
+    leaseEra,
+  };
 }
 
 test('after a standstill nothing held may be delivered before it is known whose it is', async () => {

@@ -41,6 +41,7 @@ function plan(
     content: new MemoryContent(Buffer.alloc(0)),
     destination: 'direct/dest.test',
     recipients: [recipient],
+    dueTimeMs: 0,
     leaseExpiryTimeMs: 0,
   };
   const planned = planSettlement({
