@@ -1,19 +1,17 @@
 /** What happens to a relay's pods: they die, they stand still, they are not there. */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Dialogue } from '../../support/smtp-dialogue.ts';
+import { startProcess } from '../../support/processes.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import type { Cause } from './alert-watch.ts';
-import { namespace, pause, scaleBy, type World } from './world.ts';
+import { keepSending, namespace, pause, scaleBy, type World } from './world.ts';
 
 const relay = 'fragile';
 const first = `${relay}-relay-0`;
-const clientsAtOnce = 30;
-/** Far less than that many messages cost. */
-const takingMailMs = 20;
+const clientsAtOnce = 20;
+const slowSyncMs = 2500;
 
 export function podCauses(world: World): readonly Cause[] {
-  return [lateLoop(world), lateAnswers(world), crashing(world), scaledAway(world)];
+  return [lateLoop(world), slowDisk(world), crashing(world), scaledAway(world)];
 }
 
 /** As under a CPU limit that is far too low: it runs for a moment, then stands still. Prometheus still gets its answers in time. */
@@ -34,38 +32,31 @@ function lateLoop({ cluster: { node } }: World): Cause {
   };
 }
 
-/** The same, with many messages between their last byte and their 250 each time that it stands still. */
-function lateAnswers({ cluster: { node, get } }: World): Cause {
+/** As of a disk that does much else: every third sync of the queue takes longer than a client likes to wait. In between Prometheus gets its answers. */
+function slowDisk({ cluster: { node, get } }: World): Cause {
   interface Pod {
     readonly status: { readonly podIP: string };
   }
+  let parts = new AsyncDisposableStack();
   return {
-    name: 'a pod that stands still while it takes mail',
+    name: 'a disk that takes seconds to write',
     fires: [`PostroadAcceptSlow of ${relay}`],
-    begin: async () => undefined,
-    async goOn() {
-      const id = await firstProcess(node);
+    async begin() {
+      parts = new AsyncDisposableStack();
       const { status } = await get<Pod>('pod', first, '-n', namespace);
-      const opened = await Promise.allSettled(
-        Array.from({ length: clientsAtOnce }, () => Dialogue.open(25, status.podIP)),
-      );
-      const clients = opened.flatMap(each => (each.status === 'fulfilled' ? [each.value] : []));
-      try {
-        // Kubelet may have started it anew just now: the next time, then.
-        if (clients.length < clientsAtOnce) return;
-        await Promise.all(clients.map(client => client.begin({ from: `a@${relay}.test`, to: ['b@well.test'] })));
-        // It finds all of them complete at once.
-        await standStill(id, () => {
-          for (const client of clients) client.send('Subject: hello\r\n\r\nhello\r\n.\r\n');
-        });
-        await hasRun(id, takingMailMs);
-        await standStill(id, () => delay(2500));
-        await Promise.all(clients.map(client => client.reply()));
-      } finally {
-        for (const client of clients) client.close();
-      }
+      const id = await firstProcess(node);
+      const delayed = [
+        '-e',
+        'trace=fsync,fdatasync',
+        '-e',
+        `inject=fsync,fdatasync:delay_enter=${slowSyncMs}ms:when=1+3`,
+      ];
+      // Whoever is traced so goes on when the tracer ends, however it ends.
+      const tracer = startProcess('strace', ['-f', '-q', '-o', '/dev/null', ...delayed, '-p', `${id}`]);
+      parts.defer(async () => void (await tracer.stop()));
+      parts.use(keepSending({ host: status.podIP, from: `a@${relay}.test`, clients: clientsAtOnce, pauseMs: 0 }));
     },
-    mend: async () => undefined,
+    mend: () => parts.disposeAsync(),
   };
 }
 
@@ -81,22 +72,6 @@ async function standStill(id: number, meanwhile: () => void | Promise<void>): Pr
   } finally {
     signal(id, 'SIGCONT');
   }
-}
-
-/** Until it has had so much CPU time, however busy the machine is. */
-async function hasRun(id: number, cpuMs: number): Promise<void> {
-  const before = await cpuMsOf(id);
-  await waitUntil('the process to run', async () => (await cpuMsOf(id)) >= before + cpuMs, { everyMs: 2 });
-}
-
-/** In steps of 10 ms. */
-async function cpuMsOf(id: number): Promise<number> {
-  const text = await readFile(`/proc/${id}/stat`, 'utf8');
-  const [user, system] = text
-    .slice(text.lastIndexOf(')') + 2)
-    .split(' ')
-    .slice(11, 13);
-  return 10 * (Number(user) + Number(system));
 }
 
 /** Nothing where the process has just ended: the next look finds another. */
