@@ -41,6 +41,7 @@ export const clusterRequirements: readonly Requirement[] = [
   { debianPackage: 'buildah', purpose: 'makes images' },
   { debianPackage: 'busybox-static', purpose: 'the shell of the image that makes volumes' },
   { debianPackage: 'jq', purpose: "the documentation's commands" },
+  { debianPackage: 'strace', purpose: 'makes a disk slow' },
   { debianPackage: 'prometheus-alertmanager', purpose: 'takes the alerts that fire in the cluster' },
   { debianPackage: 'debootstrap', purpose: "the base of the product's image, where no registry gives it" },
 ];

@@ -29,7 +29,9 @@ import { type Internet, startInternet } from '../outside/internet.ts';
 
 /** For a machine that has much else to do: Prometheus still has to get its answers within 2 s. */
 const limitMs = 14 * 60_000;
-const relays = ['faulty', 'fragile'];
+const relays = ['faulty', 'fragile', 'mortal', 'stale'];
+const operatorPods = 2;
+const replicasOf = (relay: string): number => (relay === 'fragile' ? 2 : 1);
 const usualTraffic = { from: 'a@fragile.test', clients: 1, pauseMs: 500 };
 
 nodeJourney(
@@ -39,19 +41,16 @@ nodeJourney(
     await Promise.all([defineKinds(cluster), serveZones(internet)]);
     await cluster.installChart({ 'monitoring.dashboard': 'true' });
     await cluster.createNamespace(namespace);
-    await apply(cluster, [
-      ...relayObjects({ name: 'faulty', domain: 'faulty.test', replicas: 1 }),
-      ...relayObjects({ name: 'fragile', domain: 'fragile.test', replicas: 2 }),
-    ]);
+    const objects = relays.flatMap(name => relayObjects({ name, domain: `${name}.test`, replicas: replicasOf(name) }));
+    await apply(cluster, objects);
     await Promise.all(relays.map(whenReady));
     say(t, 'the relays take mail');
     await using stack = await startMonitoring(cluster);
     const world: World = { cluster, internet, hurried: stack.hurried };
-    await Promise.all(relays.map(relay => publish(world, relay, `${relay}.test`)));
-    await smallDisk(world);
+    await Promise.all([smallDisk(world), ...relays.map(relay => publish(world, relay, `${relay}.test`))]);
     say(t, 'policies are ready');
     const shippedAlerts = await loadedAlerts(cluster, stack);
-    await everyPodIsUp(stack.hurried);
+    await everyPodIsUp(cluster, stack.hurried);
     say(t, 'Prometheus sees every pod');
 
     await using watch = new AlertWatch(stack.alertmanager, line => say(t, line));
@@ -74,7 +73,7 @@ nodeJourney(
     assert.deepEqual(failures, [], 'every cause makes its alerts fire, and they resolve');
     const fired = watch.rows.map(({ alert }) => ruleOf(alert));
     assert.deepEqual([...fired, ...Object.keys(notFired)].toSorted(), [...shippedAlerts].toSorted());
-    await everyPodIsUp(stack.shipped);
+    await everyPodIsUp(cluster, stack.shipped);
     assert.deepEqual(empty, [], 'every query of the dashboard has data');
   },
   limitMs,
@@ -121,16 +120,35 @@ async function loadedAlerts(
   return new Set(wanted);
 }
 
-/** As the shipped monitors find them: two of the operator, one and two of the relays. */
-async function everyPodIsUp(prometheus: Prometheus): Promise<void> {
-  const expected = [`${namespace}/faulty-relay 1`, `${namespace}/fragile-relay 2`, `${release} 2`];
+interface Pod {
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly containers: readonly { readonly ports?: readonly { name?: string; containerPort: number }[] }[];
+  };
+  readonly status: { readonly podIP?: string };
+}
+
+/** As the shipped monitors find them: each pod of operator and relays once, at the one port that has its metrics, and nothing else. */
+async function everyPodIsUp(cluster: PoweredCluster, prometheus: Prometheus): Promise<void> {
+  const count = relays.reduce((sum, relay) => sum + replicasOf(relay), operatorPods);
   await waitUntil(
-    `targets to be up: ${expected.join(', ')}`,
+    `${count} pods to be up, and nothing else`,
     async () => {
-      const up = (await prometheus.targets()).filter(({ health }) => health === 'up');
-      const byJob = Map.groupBy(up, ({ labels }) => labels['job']);
-      const found = [...byJob].map(([job, targets]) => `${job} ${targets.length}`).toSorted();
-      return found.join() === expected.join();
+      const { items } = await cluster.get<{ items: Pod[] }>('pods', '-A', '-l', 'app.kubernetes.io/name=postroad');
+      const expected = items.map(({ metadata, spec, status }) => {
+        const ports = spec.containers.flatMap(container => container.ports ?? []);
+        return `${metadata.name} ${status.podIP}:${ports.find(({ name }) => name === 'http')?.containerPort}`;
+      });
+      const targets = await prometheus.targets();
+      const found = targets.map(({ labels, health }) => `${labels['pod']} ${labels['instance']} ${health}`);
+      return (
+        items.length === count &&
+        found.toSorted().join() ===
+          expected
+            .map(each => `${each} up`)
+            .toSorted()
+            .join()
+      );
     },
     { limitMs: 120_000, everyMs: 500 },
   );

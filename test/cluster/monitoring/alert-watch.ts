@@ -23,9 +23,21 @@ export interface Row {
   readonly resolvedAfterSeconds: number;
 }
 
+/** Those that do not meet. */
+export function together(...causes: readonly Cause[]): Cause {
+  return {
+    name: causes.map(({ name }) => name).join('; '),
+    fires: causes.flatMap(({ fires }) => fires),
+    begin: async () => void (await Promise.all(causes.map(each => each.begin()))),
+    goOn: async () => void (await Promise.all(causes.map(each => each.goOn?.()))),
+    mend: async () => void (await Promise.all(causes.map(each => each.mend()))),
+  };
+}
+
 const lookEveryMs = 250;
-const fireLimitMs = 180_000;
-const resolveLimitMs = 180_000;
+/** Also for a cause that has to wait until the operator, which another has stopped, is there again; kubelet starts a container that ends at once a fourth time after more than a minute. */
+const fireLimitMs = 240_000;
+const resolveLimitMs = 300_000;
 
 export class AlertWatch implements AsyncDisposable {
   readonly rows: Row[] = [];

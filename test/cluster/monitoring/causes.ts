@@ -1,16 +1,21 @@
 /** All that is made to happen, and what cannot be. */
 import type { Cause } from './alert-watch.ts';
 import { operatorCauses } from './operator-causes.ts';
-import { podCauses } from './pod-causes.ts';
+import { crashing, podCauses, slowDisk } from './pod-causes.ts';
+import { missingRecords } from './policy-causes.ts';
 import { deliveryCauses, handMadeConfiguration, oldCertificate, swappedKeys } from './relay-causes.ts';
 import { volumeCauses } from './volume-causes.ts';
 import type { World } from './world.ts';
 
-/** Each lane is made one cause after the other, beside the other lanes. */
+/** Each lane is made one cause after the other, beside the other lanes: a lane for each that bears but one at a time. */
 export function causesIn(world: World): readonly (readonly Cause[])[] {
   return [
-    [...deliveryCauses(world), ...volumeCauses(world)],
-    [oldCertificate(world), handMadeConfiguration(world), swappedKeys(world), ...podCauses(world)],
+    [...deliveryCauses(world), slowDisk(world)],
+    [handMadeConfiguration(world), swappedKeys(world), ...podCauses(world)],
+    [crashing(world)],
+    volumeCauses(world),
+    [oldCertificate(world)],
+    [missingRecords(world)],
     operatorCauses(world),
   ];
 }

@@ -4,11 +4,17 @@ import { waitUntil } from '../../support/wait-until.ts';
 import type { Cause } from './alert-watch.ts';
 import { apply, namespace, patch, relayObjects, type World } from './world.ts';
 
-const domain = 'unpublished.test';
-const policy = 'unpublished';
+/** As many as make more than a fifth of all policies. */
+const policies = ['unpublished-0', 'unpublished-1', 'unpublished-2'];
 
 /** Serves what the policy asks for, and resolves when the operator has seen it. */
 export async function publish(world: World, name: string, zone: string): Promise<void> {
+  await serve(world, name, zone);
+  const ready = ['--for=condition=Ready', '--timeout=120s'];
+  await world.cluster.kubectl.must(['wait', 'domainpolicy', name, '-n', namespace, ...ready]);
+}
+
+async function serve(world: World, name: string, zone: string): Promise<void> {
   const { cluster, internet } = world;
   const records = await waitUntil(
     `the records that ${name} needs`,
@@ -25,7 +31,6 @@ export async function publish(world: World, name: string, zone: string): Promise
   await internet.serve(zone, lines);
   // A new version of the object is looked at at once.
   await patch(world, ['domainpolicy', name], { spec: { dkim: { managed: { rotationPeriodDays: 80 } } } });
-  await cluster.kubectl.must(['wait', 'domainpolicy', name, '-n', namespace, '--for=condition=Ready', '--timeout=90s']);
 }
 
 export function missingRecords(world: World): Cause {
@@ -33,10 +38,12 @@ export function missingRecords(world: World): Cause {
     name: 'DNS records that nobody publishes',
     fires: ['PostroadOperatorObjectsNotReady of DomainPolicy'],
     async begin() {
-      const [, object] = relayObjects({ name: policy, domain, replicas: 1 });
-      const ofFragile = { ...object, spec: { ...(object as { spec: object }).spec, relayRef: { name: 'fragile' } } };
-      await apply(world.cluster, [ofFragile]);
+      const objects = policies.map(name => {
+        const [, object] = relayObjects({ name, domain: `${name}.test`, replicas: 1 });
+        return { ...object, spec: { ...(object as { spec: object }).spec, relayRef: { name: 'fragile' } } };
+      });
+      await apply(world.cluster, objects);
     },
-    mend: () => publish(world, policy, domain),
+    mend: async () => void (await Promise.all(policies.map(name => serve(world, name, `${name}.test`)))),
   };
 }

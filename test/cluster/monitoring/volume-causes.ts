@@ -8,8 +8,8 @@ import { waitUntil } from '../../support/wait-until.ts';
 import type { Cause } from './alert-watch.ts';
 import { pause, scaleBy, send, volumeFolder, type World } from './world.ts';
 
-const relay = 'faulty';
-const from = 'a@faulty.test';
+const relay = 'stale';
+const from = 'a@stale.test';
 const silentAddress = '198.51.100.68';
 const awayMs = 20 * 60_000;
 /** A lane takes 20 under way and 200 in line out of the queue: only what is left there is old. */

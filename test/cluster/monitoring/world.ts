@@ -80,6 +80,7 @@ export async function send(relay: string, from: string, to: readonly string[]): 
 
 interface Senders {
   readonly host: string;
+  readonly port?: number;
   readonly from: string;
   readonly clients: number;
   /** Between two messages of one of them. */
@@ -87,10 +88,10 @@ interface Senders {
 }
 
 /** Clients of a host that send one message after the other until it is disposed of, whatever becomes of them. */
-export function keepSending({ host, from, clients, pauseMs }: Senders): AsyncDisposable {
+export function keepSending({ host, port, from, clients, pauseMs }: Senders): AsyncDisposable {
   const ending = new AbortController();
   const { signal } = ending;
-  const transport = transportTo(host, clients);
+  const transport = transportTo(host, clients, port);
   async function sendOn(): Promise<void> {
     while (!signal.aborted) {
       await Promise.allSettled([transport.sendMail({ from, to: 'b@well.test', subject: 'hello', text: 'hello' })]);
@@ -107,9 +108,9 @@ export function keepSending({ host, from, clients, pauseMs }: Senders): AsyncDis
   };
 }
 
-function transportTo(host: string, maxConnections: number) {
+function transportTo(host: string, maxConnections: number, port = 25) {
   return createTransport({
-    ...{ host, port: 25, ignoreTLS: true, pool: true, maxConnections },
+    ...{ host, port, ignoreTLS: true, pool: true, maxConnections },
     ...{ connectionTimeout: 2000, greetingTimeout: 5000, socketTimeout: 20_000, dnsTimeout: 2000 },
   });
 }
