@@ -91,6 +91,9 @@ export function createReflector<T extends KubeObject>(options: ReflectorOptions<
   let isKnown = false;
   let resourceVersion: string | undefined;
   let failures = 0;
+  // A rate needs the zero before the first one, and a graph of none is not one without data.
+  for (const fault of ['Silent', 'Unreachable'])
+    metrics.add('postroad_operator_watch_failures_total', { kind, fault }, 0);
 
   function tell(change: Omit<Change<T>, 'isInitial' | 'key'>): void {
     const whole = { ...change, key: keyOf(change.object.metadata), isInitial: !isSynced };
