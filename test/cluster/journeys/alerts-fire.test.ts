@@ -157,23 +157,29 @@ async function everyPodIsUp(cluster: PoweredCluster, prometheus: Prometheus): Pr
 /** What still fires when nothing changes any more: the start of pods is no fault. */
 async function standsStill(watch: AlertWatch): Promise<ReadonlySet<string>> {
   await waitUntil('alerts of the start to resolve', () => watch.hasLooked && watch.firing.size === 0, {
-    limitMs: 60_000,
+    limitMs: 120_000,
   });
   return watch.firing;
 }
 
+/** What went wrong with its queries. A pod that has just started has been scraped once, and a rate needs two. */
 async function emptyQueries(
   cluster: PoweredCluster,
   prometheus: Prometheus,
   t: TestContext,
-): Promise<readonly string[]> {
+): Promise<readonly unknown[]> {
   const where = [`${release}-dashboard`, '-n', releaseNamespace];
   const { data } = await cluster.get<{ data: Record<string, string> }>('configmap', ...where);
   const queries = await dashboardQueries(data['postroad.json'] ?? '', prometheus);
-  const empty: string[] = [];
-  for (const { panel, expression } of queries) {
-    if (!hasData(await prometheus.query(expression))) empty.push(`${panel}: ${expression}`);
-  }
+  const waited = await Promise.allSettled(
+    queries.map(({ panel, expression }) =>
+      waitUntil(`data of ${panel}: ${expression}`, async () => hasData(await prometheus.query(expression)), {
+        limitMs: 90_000,
+        everyMs: 1000,
+      }),
+    ),
+  );
+  const empty = waited.flatMap(each => (each.status === 'rejected' ? [each.reason] : []));
   say(t, `dashboard: ${queries.length - empty.length} of ${queries.length} queries have data`);
   return empty;
 }
