@@ -1,6 +1,7 @@
 /**
- * What ServiceMonitors and PodMonitors select, as files of targets that Prometheus reads: Debian's Prometheus is built without the discovery
- * that prometheus-operator's configuration is made of. Labels are those that such a configuration gives.
+ * What ServiceMonitors and PodMonitors select, as files of targets that Prometheus reads. Not by prometheus-operator: its configuration is made of Kubernetes
+ * discovery, which Debian's Prometheus is built without, and one of its own would take longer to build than all else here. Labels are those that such a
+ * configuration gives.
  */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
