@@ -4,11 +4,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Clock } from './clock.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queue, QueueTotals } from './queue/queue.ts';
-import type { Scheduler } from './schedule/scheduler.ts';
 
 interface ScrapeDependencies {
   readonly queue: Queue;
-  readonly scheduler: Pick<Scheduler, 'oldestDueTimeMs'>;
+  /** What stands in a lane's line is Leased, and due all the same. */
+  readonly scheduler: { readonly oldestDueTimeMs: number | undefined };
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly dataDir: string;
@@ -28,7 +28,6 @@ export function createScrape({ queue, scheduler, metrics, clock, dataDir }: Scra
       for (const state of ['Waiting', 'Leased', 'Held'] as const) {
         metrics.postroad_queue_recipients.set({ state }, stats.depth[state]);
       }
-      // What stands in a lane's line is Leased, and due all the same.
       const nowMs = clock.now();
       const dueMs = Math.min(stats.oldestDueTimeMs ?? nowMs, scheduler.oldestDueTimeMs ?? nowMs, nowMs);
       metrics.postroad_queue_oldest_due_age_seconds.set((nowMs - dueMs) / 1000);

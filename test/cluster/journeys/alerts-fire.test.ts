@@ -1,6 +1,7 @@
 /**
- * Prometheus finds operator and relays as the shipped monitors say, by plain files of targets (test/cluster/monitoring/discovery.ts says why); each shipped alert is made to fire by what it
- * warns of, reaches Alertmanager, and resolves when that is mended; and the dashboard shows something everywhere.
+ * Prometheus finds operator and relays as the shipped monitors say, by plain files of targets (test/cluster/monitoring/discovery.ts says
+ * why); each shipped alert is made to fire by what it warns of, reaches Alertmanager, and resolves when that is mended; and the dashboard
+ * shows something everywhere.
  *
  * Waiting times are shorter than shipped (test/cluster/monitoring/hurried.ts); expressions, labels and thresholds are not changed.
  */
