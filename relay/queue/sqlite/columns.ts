@@ -9,22 +9,39 @@ import { QueueStoreError } from './errors.ts';
 
 export type Row = Record<string, SQLOutputValue>;
 
+/** A row by position: making an object of each row costs as much as finding it, so what claims read comes like this. */
+export type Cells = readonly SQLOutputValue[];
+
+/** Of a statement that was prepared with `returnArrays`. */
+export function cellsOf(row: unknown): Cells {
+  return Array.isArray(row) ? row : damaged('a row');
+}
+
 export function int(row: Row, column: string): number {
-  const value = row[column];
-  return typeof value === 'number' ? value : damaged(column);
+  return intOf(row[column], column);
 }
 
 export function text(row: Row, column: string): string {
-  const value = row[column];
+  return textOf(row[column], column);
+}
+
+export function intOf(value: SQLOutputValue | undefined, column: string): number {
+  return typeof value === 'number' ? value : damaged(column);
+}
+
+export function textOf(value: SQLOutputValue | undefined, column: string): string {
   return typeof value === 'string' ? value : damaged(column);
 }
 
-export function textOrNull(row: Row, column: string): string | null {
-  return row[column] === null ? null : text(row, column);
+export function textOrNullOf(value: SQLOutputValue | undefined, column: string): string | null {
+  return value === null ? null : textOf(value, column);
 }
 
-export function bytes(row: Row, column: string): Uint8Array<ArrayBuffer> {
-  const value = row[column];
+export function textOrNull(row: Row, column: string): string | null {
+  return textOrNullOf(row[column], column);
+}
+
+export function bytesOf(value: SQLOutputValue | undefined, column: string): Uint8Array<ArrayBuffer> {
   if (!(value instanceof Uint8Array) || !(value.buffer instanceof ArrayBuffer)) return damaged(column);
   return new Uint8Array(value.buffer, value.byteOffset, value.length);
 }

@@ -37,8 +37,8 @@ interface Mark {
 export class Memory {
   readonly ready = new ReadyIndex();
   readonly #leases = new Map<number, Lease>();
-  /** Recipients that are leased though their rows say Waiting. */
-  readonly #leased = new Set<string>();
+  /** Recipients that are leased though their rows say Waiting: indices by id. */
+  readonly #leased = new Map<string, Set<number>>();
   /** Spool files of messages that are gone; to be unlinked after the commit. */
   readonly #doomedFiles: string[] = [];
   readonly #formerLeases: [token: number, former: Lease | undefined][] = [];
@@ -74,7 +74,7 @@ export class Memory {
 
   /** Of a recipient whose row says Waiting. */
   isLeased(id: string, index: number): boolean {
-    return this.#leased.size > 0 && this.#leased.has(`${index} ${id}`);
+    return this.#leased.size > 0 && this.#leased.get(id)?.has(index) === true;
   }
 
   lease(token: number): Lease | undefined {
@@ -143,9 +143,22 @@ export class Memory {
 
   #set(token: number, lease: Lease | undefined): void {
     const former = this.#leases.get(token);
-    if (former?.onDisk === false) for (const index of former.indices) this.#leased.delete(`${index} ${former.id}`);
-    if (lease?.onDisk === false) for (const index of lease.indices) this.#leased.add(`${index} ${lease.id}`);
+    if (former?.onDisk === false) this.#unmark(former);
+    if (lease?.onDisk === false) this.#markLeased(lease);
     if (lease === undefined) this.#leases.delete(token);
     else this.#leases.set(token, lease);
+  }
+
+  #markLeased({ id, indices }: Lease): void {
+    const known = this.#leased.get(id);
+    if (known === undefined) this.#leased.set(id, new Set(indices));
+    else for (const index of indices) known.add(index);
+  }
+
+  #unmark({ id, indices }: Lease): void {
+    const known = this.#leased.get(id);
+    if (known === undefined) return;
+    for (const index of indices) known.delete(index);
+    if (known.size === 0) this.#leased.delete(id);
   }
 }

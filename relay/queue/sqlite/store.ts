@@ -41,7 +41,8 @@ import {
   type Spool,
 } from '../queue.ts';
 import { Batcher } from './batcher.ts';
-import { createClaims, type Tokens, toClaim } from './claims.ts';
+import { createClaims, messagesOf, type Tokens, toClaim } from './claims.ts';
+import { damaged } from './columns.ts';
 import { formatCursor, parseCursor } from './cursor.ts';
 import { DiskGuard } from './disk-guard.ts';
 import { type Lodged, lodge } from './lodging.ts';
@@ -147,13 +148,11 @@ class VolumeQueue implements Queue {
 
   async claim({ limit, limitPerDestination, leaseMs }: ClaimRequest): Promise<Claim[]> {
     const claimed = await this.#batcher.do<'claim'>({ op: 'claim', limit, limitPerDestination, leaseMs });
-    return claimed.messages.map(message =>
-      toClaim(message, {
-        token: this.#tokens.format(message.token),
-        leaseExpiryTimeMs: claimed.leaseExpiry,
-        spoolFolder: this.#place.folder.folder,
-      }),
-    );
+    const frame = { leaseExpiryTimeMs: claimed.leaseExpiry, spoolFolder: this.#place.folder.folder };
+    return messagesOf(claimed).map((message, at) => {
+      const bytes = claimed.pieces[at] ?? damaged('a claimed message without bytes');
+      return toClaim(message, { ...frame, token: this.#tokens.format(message.token), bytes });
+    });
   }
 
   nextDueTimeMs(): Promise<number | undefined> {

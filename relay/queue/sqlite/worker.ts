@@ -115,10 +115,8 @@ function requestsOf({ ops, bytes, nowMs, minFreeBytes }: Batch): Request[] {
 
 /** Heads and contents of claims go over without a copy. */
 function contentsOf(result: Result): ArrayBuffer[] {
-  if ('failure' in result || typeof result.value !== 'object' || !('leaseExpiry' in result.value)) return [];
-  return result.value.messages.flatMap(({ head, content }) =>
-    content === undefined ? [head.buffer] : [head.buffer, content.buffer],
-  );
+  if ('failure' in result || typeof result.value !== 'object' || !('pieces' in result.value)) return [];
+  return result.value.pieces.map(({ buffer }) => buffer);
 }
 
 function start(port: MessagePort, options: WorkerOptions): void {
