@@ -24,6 +24,12 @@ interface Tenant extends Linked<Tenant> {
   readonly ready: Ring<Slot>;
 }
 
+export interface SlotAtStart {
+  readonly tenant: string;
+  readonly destination: string;
+  readonly dueMs: number;
+}
+
 interface Suspension {
   untilMs: number;
   /** Slots that were met while suspended and wait in the heap for its end. */
@@ -36,6 +42,17 @@ export class ReadyIndex {
   readonly #timed = new Heap<Slot>();
   readonly #suspensions = new Map<string, Suspension>();
   #sweepSuspensionsAt = 64;
+
+  /** At start, each slot once. Sorting once takes half the time of the heap's ups and downs. */
+  fill(all: Iterable<SlotAtStart>, nowMs: number): void {
+    const slots: Slot[] = [];
+    for (const { tenant, destination, dueMs } of all) slots.push(this.#make(this.#tenant(tenant), destination, dueMs));
+    slots.sort((a, b) => a.dueMs - b.dueMs);
+    for (const slot of slots) {
+      if (slot.dueMs <= nowMs) this.#toReady(slot);
+      else this.#timed.put(slot, slot.dueMs);
+    }
+  }
 
   /** A recipient began to wait. */
   add(tenantName: string, destination: string, dueMs: number): void {
@@ -148,10 +165,23 @@ export class ReadyIndex {
   }
 
   #create(tenant: Tenant, destination: string, dueMs: number): void {
-    const links = { before: undefined, behind: undefined, inRing: false };
-    const slot: Slot = { tenant, destination, dueMs, wakeMs: dueMs, heapIndex: -1, ...links };
+    this.#toTimed(this.#make(tenant, destination, dueMs), dueMs);
+  }
+
+  /** In no line yet. */
+  #make(tenant: Tenant, destination: string, dueMs: number): Slot {
+    const slot: Slot = {
+      tenant,
+      destination,
+      dueMs,
+      wakeMs: dueMs,
+      heapIndex: -1,
+      before: undefined,
+      behind: undefined,
+      inRing: false,
+    };
     tenant.slots.set(destination, slot);
-    this.#toTimed(slot, dueMs);
+    return slot;
   }
 
   #drop(slot: Slot): void {
