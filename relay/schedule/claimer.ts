@@ -1,4 +1,5 @@
 /** Claims while there is room and something is due, then sleeps until something is. */
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { Claim, Queue } from '../queue/queue.ts';
@@ -16,6 +17,8 @@ export interface ClaimerDeps {
   take(claim: Claim): void;
 }
 
+/** A claim waits for the disk with what else is under way, so it is for many; they are taken in turns with sessions, which must not wait long. */
+const takenAtOnce = 50;
 const request = { limit: 500, limitPerDestination: 100, leaseMs };
 /** What an administrator releases, or a reload makes deliverable, is noticed within this. */
 const longestSleepMs = 5000;
@@ -26,7 +29,7 @@ export async function claimWhatIsDue(deps: ClaimerDeps, signal: AbortSignal): Pr
   const { sleep, clock, log } = deps;
   while (!signal.aborted) {
     try {
-      const nextMs = await claimOnce(deps);
+      const nextMs = await claimOnce(deps, signal);
       if (nextMs !== undefined) await sleep.until(Math.min(nextMs, clock.now() + longestSleepMs));
     } catch (cause) {
       log.error({ err: cause }, 'claiming failed; tried again shortly');
@@ -36,10 +39,14 @@ export async function claimWhatIsDue(deps: ClaimerDeps, signal: AbortSignal): Pr
 }
 
 /** When to look again; undefined: at once, there may be more. */
-async function claimOnce({ queue, held, leases, take }: ClaimerDeps): Promise<number | undefined> {
+async function claimOnce({ queue, held, leases, take }: ClaimerDeps, signal: AbortSignal): Promise<number | undefined> {
   if (!held.wantsMore) return Number.POSITIVE_INFINITY;
   await leases.catchUp();
   const claims = await queue.claim(request);
-  for (const claim of claims) take(claim);
+  for (const [at, claim] of claims.entries()) {
+    // At the end of all there are no turns to wait for: what is not held by then would not be given back in time.
+    if (at > 0 && at % takenAtOnce === 0 && !signal.aborted) await nextRound();
+    take(claim);
+  }
   return claims.length > 0 ? undefined : ((await queue.nextDueTimeMs()) ?? Number.POSITIVE_INFINITY);
 }
