@@ -26,11 +26,26 @@ export interface Comparison {
   readonly pairs: number;
 }
 
+export interface Time {
+  /** After it no pair begins once there are two. */
+  readonly enoughMs: number;
+  /** After it no pair begins at all. */
+  readonly endMs: number;
+}
+
 const mostPairs = 4;
 const fewestPairs = 2;
+/** Of a run of the dearer side, nearly. */
+const mostCpuSeconds = 2;
+const fewestMessages = 200;
 
-/** No new pair begins after `untilMs`, once there are two. */
-export async function compare({ what, warmUp, messages }: Work, sides: Sides, untilMs: number): Promise<Comparison> {
+/** Undefined when there was no time for two pairs. */
+export async function compare(
+  { what, warmUp, messages }: Work,
+  sides: Sides,
+  { enoughMs, endMs }: Time,
+): Promise<Comparison | undefined> {
+  if (performance.now() >= endMs) return undefined;
   await using folder = await temporaryFolder();
   await using sink = await startSink({ chunking: what.chunking });
   await using relays = new AsyncDisposableStack();
@@ -42,13 +57,17 @@ export async function compare({ what, warmUp, messages }: Work, sides: Sides, un
     return relays.use(await startPostroad({ ...task, tls: undefined, dkimKeyFile: undefined }, program));
   };
   const [here, before] = [await start('here'), await start('before')];
-  const cost = async (relay: typeof here, count: number) => (await measure(relay, sink, what, count)).cpuPerThousand;
-  for (const relay of [here, before]) await cost(relay, warmUp);
+  const cost = async (relay: typeof here, of: number) => (await measure(relay, sink, what, of)).cpuPerThousand;
+  const first = { before: await cost(before, warmUp), here: await cost(here, warmUp) };
+  // What has become much dearer is found out with fewer messages.
+  const dearest = Math.max(first.before, first.here) / 1000;
+  const count = Math.min(messages, Math.max(fewestMessages, Math.ceil(mostCpuSeconds / dearest)));
   const runs: { readonly here: number; readonly before: number }[] = [];
-  while (runs.length < fewestPairs || (runs.length < mostPairs && performance.now() < untilMs)) {
-    const ofBefore = await cost(before, messages);
-    runs.push({ before: ofBefore, here: await cost(here, messages) });
+  while (runs.length < mostPairs && performance.now() < (runs.length < fewestPairs ? endMs : enoughMs)) {
+    const ofBefore = await cost(before, count);
+    runs.push({ before: ofBefore, here: await cost(here, count) });
   }
+  if (runs.length < fewestPairs) return undefined;
   return {
     here: spreadOf(runs.map(run => run.here)).median,
     before: spreadOf(runs.map(run => run.before)).median,
