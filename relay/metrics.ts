@@ -187,7 +187,7 @@ export const definitions = {
   },
   postroad_process_event_loop_lag_seconds: {
     type: 'gauge',
-    help: '99th percentile of event-loop delay since the last scrape.',
+    help: 'By how much the event loop was late, 99th percentile since the last scrape.',
     rise: 'Starved of CPU, or something blocks.',
   },
 } as const satisfies Record<string, Definition>;

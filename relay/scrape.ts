@@ -5,6 +5,8 @@ import type { Clock } from './clock.ts';
 import type { Metrics } from './metrics.ts';
 import type { Queue, QueueTotals } from './queue/queue.ts';
 
+const lagIntervalMs = 20;
+
 interface ScrapeDependencies {
   readonly queue: Queue;
   /** What stands in a lane's line is Leased, and due all the same. */
@@ -19,7 +21,7 @@ export function createScrape({ queue, scheduler, metrics, clock, dataDir }: Scra
   read(): Promise<{ text: string; contentType: string }>;
   close(): void;
 } {
-  const lag = monitorEventLoopDelay({ resolution: 20 });
+  const lag = monitorEventLoopDelay({ resolution: lagIntervalMs });
   lag.enable();
   return {
     async read() {
@@ -49,7 +51,11 @@ function setTotals(metrics: Metrics, totals: QueueTotals): void {
 }
 
 function setLag(metrics: Metrics, lag: ReturnType<typeof monitorEventLoopDelay>): void {
-  const seconds = lag.percentile(99) / 1e9;
-  metrics.postroad_process_event_loop_lag_seconds.set(Number.isFinite(seconds) ? seconds : 0);
+  metrics.postroad_process_event_loop_lag_seconds.set(lagSeconds(lag.percentile(99)));
   lag.reset();
+}
+
+/** Node tells the time from one firing of its timer to the next; the lag is by how much that is more than was asked for. */
+export function lagSeconds(betweenNs: number): number {
+  return Number.isFinite(betweenNs) ? Math.max(0, betweenNs / 1e9 - lagIntervalMs / 1000) : 0;
 }
