@@ -28,6 +28,8 @@ export interface QueueCase {
 }
 
 const limitMs = 1_200_000;
+/** Some 500 looks at the loop, so that a percentile is one. */
+const scrapeSeconds = 10;
 const own = (name: string): string => new URL(name, import.meta.url).pathname;
 
 export async function growQueue(size: QueueCase, { entry, nodeFlags, say }: CaseContext): Promise<Finding[]> {
@@ -54,8 +56,8 @@ async function relayAtWork(size: QueueCase, dataDir: string, { entry, nodeFlags 
   await using relay = await startRelayProcess(config, { entry, nodeFlags, dataDir });
   const lagsMs: number[] = [];
   await relay.metrics();
-  for (let second = 0; second < size.workSeconds; second += 1) {
-    await delay(1000);
+  for (let seconds = 0; seconds < size.workSeconds; seconds += scrapeSeconds) {
+    await delay(scrapeSeconds * 1000);
     lagsMs.push(metric(await relay.metrics(), 'postroad_process_event_loop_lag_seconds') * 1000);
   }
   const values = await relay.metrics();
@@ -79,9 +81,10 @@ async function relayAtWork(size: QueueCase, dataDir: string, { entry, nodeFlags 
   return [
     below('relay, peak RSS while it tries them', peakBytes, 400 * 2 ** 20, 'MiB'),
     {
-      what: 'event-loop lag at p99 of each second: p50, highest',
-      measured: `${percentile(lagsMs, 0.5).toFixed(0)}, ${Math.max(...lagsMs).toFixed(0)} ms`,
+      what: `event-loop lag at p99 of each ${scrapeSeconds} s: p50`,
+      measured: `${percentile(lagsMs, 0.5).toFixed(0)} ms`,
     },
+    below('the highest of them', Math.max(...lagsMs), 50, 'ms'),
     below('ready after SIGKILL, process start included', relay.readyMs, 5000, 'ms'),
     { what: 'processor time of it', measured: `${(readyCpuSeconds * 1000).toFixed(0)} ms` },
     { what: 'a new client has its 250 after', measured: `${servedMs.toFixed(0)} ms` },
