@@ -66,7 +66,10 @@ export const limits = object(
 
 export const delivery = object('How mail leaves.', {
   maxConnections: defaulted(integer('Outgoing connections of one pod.', 1, 10_000), 200),
-  maxConnectionsPerLane: defaulted(integer('Of these, to the same next hop.', 1, 1000), 20),
+  maxConnectionsPerLane: defaulted(
+    integer('To the same next hop: of one pod with queue type Volume, of all pods together with Redis.', 1, 1000),
+    20,
+  ),
   maxMessagesPerConnection: defaulted(integer('Messages before a connection is closed.', 1, 100_000), 1000),
   connectTimeoutSeconds: defaulted(integer('Wait for a connection.', 1, 600), 30),
   commandTimeoutSeconds: defaulted(integer('Wait for each reply.', 1, 3600), 300),

@@ -70,7 +70,7 @@ export async function startRelay({ configFile, dataDir, log, onFault, wrapQueue 
   const newId = (): string => createQueueId(clock.now());
   const signer = createSigner({ state, metrics });
   const capture = createCapture({ directory: captureDir, minFreeDiskBytes });
-  const scheduler = createScheduler({ state, queue, capture, newId, clock, log, metrics, signer });
+  const scheduler = createScheduler({ state, queue, lanes: opened.lanes, capture, newId, clock, log, metrics, signer });
 
   async function submit(message: NewMessage): Promise<void> {
     const destinations = new Set(message.recipients.map(recipient => recipient.destination));

@@ -23,7 +23,8 @@ export const deferReasons = {
     'The capture folder could not be written, or has no room: captured mail is bounded, and takes nothing while the disk has less than twice minFreeDiskBytes free.',
   RouteMissing: 'The configuration no longer has the route of this message.',
   LaneBackedOff: 'Not tried: the next hop was in trouble a moment ago.',
-  LaneFull: 'Not tried: more is waiting for this next hop than is kept in memory.',
+  LaneFull:
+    'Not tried: more is waiting for this next hop than is kept in memory, or other pods have all connections that it may have.',
   ShuttingDown: 'Not tried, or broken off: the relay stops.',
   Internal: 'A fault of ours; the log has it.',
 } as const;

@@ -48,7 +48,7 @@ export class SmtpSession {
   #needsReset = false;
   #extendedOnce = false;
   #closed = false;
-  #onClose: (() => void) | undefined;
+  #onClose: ((ending: Socket) => void) | undefined;
 
   constructor(options: SessionOptions) {
     this.host = options.host;
@@ -72,9 +72,9 @@ export class SmtpSession {
     return !this.#closed && this.#running === undefined;
   }
 
-  /** Told once, when the connection is gone. */
-  onClose(listener: () => void): void {
-    if (this.#closed) listener();
+  /** Told once, when it takes no more mail; that it is gone for the next hop, too, its socket tells by `close`. */
+  onClose(listener: (ending: Socket) => void): void {
+    if (this.#closed) listener(this.#socket);
     else this.#onClose = listener;
   }
 
@@ -286,7 +286,7 @@ export class SmtpSession {
     clearTimeout(this.#timer);
     const listener = this.#onClose;
     this.#onClose = undefined;
-    listener?.();
+    listener?.(this.#socket);
   }
 
   #finish(running: RunningTransaction): void {

@@ -6,6 +6,7 @@ import type { Metrics } from '../metrics.ts';
 import type { RedisCredentials, RedisOptions } from '../redis/options.ts';
 import type { Secrets } from '../secrets.ts';
 import type { RelayState } from '../state.ts';
+import type { LaneSlots } from './lane-slots.ts';
 import type { Queue } from './queue.ts';
 import { type TroubleReason, troubleReasons } from './redis/durability.ts';
 import type { RedisQueueOptions } from './redis/open.ts';
@@ -21,6 +22,8 @@ export interface QueueDeps {
 
 export interface OpenQueue {
   readonly queue: Queue;
+  /** Of a queue that others share. */
+  readonly lanes?: LaneSlots;
   /** After each change of the state: what it says of addresses, secrets and durability holds from now on. */
   reload(): void;
 }
@@ -55,6 +58,7 @@ async function openRedis(first: RedisConfig, deps: QueueDeps, minFreeDiskBytes: 
   let known = redis();
   return {
     queue: opened.queue,
+    lanes: opened.lanes,
     reload() {
       const now = redis();
       if (isDeepStrictEqual(now, known)) return;

@@ -1,4 +1,5 @@
 /** How a next hop fares: how many connections it is trusted with, and whether it rests. Knows no connection and no message. */
+import type { LaneRest } from '../queue/lane-slots.ts';
 import { Concurrency } from './concurrency.ts';
 import type { LaneHost } from './lane-host.ts';
 
@@ -34,7 +35,11 @@ export class LaneHealth {
     return this.#failures > 0;
   }
 
-  /** How many connections it may have now. */
+  get proven(): boolean {
+    return this.#proven;
+  }
+
+  /** How many connections it is trusted with now. */
   get limit(): number {
     return this.#concurrency.limit;
   }
@@ -68,10 +73,23 @@ export class LaneHealth {
     return this.#faultsInARow >= maxFaultsInARow || closing;
   }
 
-  rest(): void {
-    this.#failures += 1;
+  rest(): LaneRest {
+    const failures = this.#failures + 1;
+    const rest = { failures, forMs: this.#host.restMs(failures) };
+    this.restAs(rest);
+    return rest;
+  }
+
+  /** As another relay found out that it must. */
+  restAs({ forMs, failures }: LaneRest): void {
+    if (forMs === 0) {
+      // Its rest is over, and nothing went well since.
+      if (!this.#proven) this.#failures = Math.max(this.#failures, failures);
+      return;
+    }
+    this.#failures = failures;
     this.#proven = false;
-    this.#restUntilMs = this.#host.now() + this.#host.restMs(this.#failures);
+    this.#restUntilMs = this.#host.now() + forMs;
     this.#concurrency.onRest();
   }
 

@@ -4,14 +4,18 @@ import type { Attempt } from '../deliver/deliver.ts';
 import type { DeferReason } from '../deliver/outcome.ts';
 import type { SmtpSession } from '../deliver/session.ts';
 import type { Log } from '../log.ts';
+import type { RelayState } from '../state.ts';
 import type { Place } from './attempt-log.ts';
 import type { ConnectionBudget } from './connection-budget.ts';
-import type { Held } from './held.ts';
+import type { Held, HeldClaims } from './held.ts';
+import type { LaneMember, LaneShare } from './lane-share.ts';
 
 export interface LaneHost {
   readonly budget: ConnectionBudget;
   readonly log: Log;
   now(): number;
+  /** What the lane may have where other relays send to the same next hop. */
+  share(member: LaneMember): LaneShare;
   readonly limits: LaneLimits;
   /** Rest after so many failures in a row. */
   restMs(failures: number): number;
@@ -22,8 +26,8 @@ export interface LaneHost {
   release(held: Held, reason: DeferReason, untilMs: number): void;
   /** The lease is gone. */
   drop(held: Held): void;
-  /** Back to the queue, untried, because its destination rests until then. */
-  sendBack(held: Held, untilMs: number): void;
+  /** Back to the queue, untried, because this relay should not have mail for its destination until then. */
+  sendBack(held: Held, reason: DeferReason, untilMs: number): void;
   suspend(destination: string, untilMs: number): void;
   onTransaction(running: 1 | -1, seconds: number): void;
   onConnection(tls: string): void;
@@ -44,4 +48,25 @@ export interface LaneRoute {
   /** Trouble with TLS that only this policy asks for says nothing about the destination's other mail. */
   readonly ownTls: boolean;
   connect(): Promise<SmtpSession | ConnectFailure>;
+}
+
+/** Longest line of one lane. */
+const maxWaitingPerLane = 200;
+
+export function laneLimits(state: () => Pick<RelayState, 'config'>, held: Pick<HeldClaims, 'laneShare'>): LaneLimits {
+  const delivery = () => state().config.delivery;
+  return {
+    get maxConnections() {
+      return delivery().maxConnectionsPerLane;
+    },
+    get maxMessagesPerConnection() {
+      return delivery().maxMessagesPerConnection;
+    },
+    get idleConnectionMs() {
+      return delivery().idleConnectionSeconds * 1000;
+    },
+    get maxWaiting() {
+      return Math.min(maxWaitingPerLane, held.laneShare);
+    },
+  };
 }

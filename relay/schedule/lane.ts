@@ -8,27 +8,32 @@
  *     └──(after it one connection finds out; the message that it was opened for counts the attempt)──┘
  */
 import type { ConnectFailure } from '../deliver/connect.ts';
-import { type Attempt, allAlike, deliver } from '../deliver/deliver.ts';
-import { deferred } from '../deliver/outcome.ts';
+import { type Attempt, allAlike } from '../deliver/deliver.ts';
 import { SmtpSession } from '../deliver/session.ts';
-import type { BudgetUser } from './connection-budget.ts';
+import type { LaneRest } from '../queue/lane-slots.ts';
+import { tryConnect, tryDeliver } from './attempts.ts';
 import { FullLine } from './full-line.ts';
 import type { Held } from './held.ts';
+import { type ConnectionsOwner, LaneConnections } from './lane-connections.ts';
 import { LaneHealth } from './lane-health.ts';
 import type { LaneHost, LaneRoute } from './lane-host.ts';
+import type { LaneMember, LaneShare } from './lane-share.ts';
 
-export class Lane implements BudgetUser {
+/** For others to deliver what is given back to them. */
+const starvedMs = 5000;
+
+export class Lane implements ConnectionsOwner, LaneMember {
   readonly key: string;
   lastUsedMs: number;
   readonly #route: LaneRoute;
   readonly #host: LaneHost;
   readonly #health: LaneHealth;
   readonly #fullLine: FullLine;
+  readonly #connections: LaneConnections;
+  readonly #share: LaneShare;
   readonly #waiting: Held[] = [];
-  readonly #idle: SmtpSession[] = [];
-  readonly #sessions = new Set<SmtpSession>();
-  #connecting = 0;
   #busy = 0;
+  #starvedUntilMs = 0;
   #stopped = false;
 
   constructor(route: LaneRoute, host: LaneHost) {
@@ -37,6 +42,8 @@ export class Lane implements BudgetUser {
     this.#host = host;
     this.#health = new LaneHealth(host);
     this.#fullLine = new FullLine(host);
+    this.#connections = new LaneConnections(this, host.budget);
+    this.#share = host.share(this);
     this.lastUsedMs = host.now();
   }
 
@@ -45,12 +52,12 @@ export class Lane implements BudgetUser {
   }
 
   get hasRoom(): boolean {
-    return !this.#stopped && !this.resting && !this.#full;
+    return !this.#stopped && !this.resting && !this.#full && this.#host.now() >= this.#starvedUntilMs;
   }
 
   /** Nothing in it that could be lost by forgetting it. */
   get unused(): boolean {
-    return this.#sessions.size === 0 && this.#connecting === 0 && this.#waiting.length === 0 && this.#busy === 0;
+    return this.#connections.open === 0 && this.#waiting.length === 0 && this.#busy === 0;
   }
 
   /** Failed when last tried: worth remembering longer. */
@@ -95,18 +102,60 @@ export class Lane implements BudgetUser {
   /** What it rests for has changed by a reload. */
   endRest(): void {
     this.#health.endRest();
+    this.#share.mended();
+  }
+
+  now(): number {
+    return this.#host.now();
+  }
+
+  word(): ReturnType<LaneMember['word']> {
+    const { limit, proven } = this.#health;
+    const { open, connecting, working } = this.#connections;
+    const uses = this.#busy + connecting;
+    const wants = this.#stopped || this.resting ? uses : Math.max(uses, Math.min(limit, uses + this.#waiting.length));
+    return { most: this.#host.limits.maxConnections, open, wants, works: working > 0, proven };
+  }
+
+  onShare(): void {
+    this.#connections.quitAbove(this.#share.may);
+    this.pump();
+  }
+
+  onRest(rest: LaneRest): void {
+    if (this.resting) return;
+    this.#health.restAs(rest);
+    if (this.resting) this.#empty(!this.#route.ownTls);
+  }
+
+  /** The others take what waits here, too; what is at its end has its last attempt here. */
+  onStarved(): void {
+    this.#starvedUntilMs = this.#host.now() + starvedMs;
+    this.#fullLine.restUntil(this.#starvedUntilMs);
+    const ending = (held: Held): boolean => held.claim.message.expiryTimeMs <= this.#starvedUntilMs;
+    const waiting = this.#waiting.splice(0);
+    this.#waiting.push(...waiting.filter(ending));
+    for (const held of waiting) if (!ending(held)) this.#host.sendBack(held, 'LaneFull', this.#starvedUntilMs);
+  }
+
+  /** Others may wait for what is free now. */
+  onGone(): void {
+    const { may } = this.#share;
+    const openBefore = this.#connections.open + 1;
+    if (openBefore > may) this.#share.changed();
+    if (openBefore >= may && this.#waiting.length > 0) this.pump();
   }
 
   evictIdle(): boolean {
-    const session = this.#takeIdle();
+    const session = this.#connections.takeIdle();
     session?.quit();
     return session !== undefined;
   }
 
   /** Closes connections that were not used for long; told every second or so. */
   sweep(nowMs: number): void {
-    const { idleConnectionMs } = this.#host.limits;
-    for (const session of [...this.#idle]) if (nowMs - session.idleSinceMs >= idleConnectionMs) session.quit();
+    this.#connections.quitIdle(nowMs - this.#host.limits.idleConnectionMs);
+    this.#connections.quitAbove(this.#share.may);
     if (this.#waiting.length > 0) this.pump();
   }
 
@@ -115,51 +164,42 @@ export class Lane implements BudgetUser {
     this.#stopped = true;
     this.#host.budget.forget(this);
     for (const held of this.#waiting.splice(0)) this.#host.release(held, 'ShuttingDown', this.#host.now());
-    for (const session of [...this.#idle]) session.quit();
+    this.#connections.quitIdle();
   }
 
   /** Breaks off what is under way. */
   abort(): void {
-    for (const session of [...this.#sessions]) session.destroy('ShuttingDown');
+    this.#connections.abort();
   }
 
   #sessionFor(held: Held): SmtpSession | 'Connecting' | undefined {
-    const wanted = held.retriedStale ? this.#takeFresh() : this.#takeIdle();
+    const connections = this.#connections;
+    if (connections.count > this.#share.may) return undefined;
+    const wanted = held.retriedStale ? connections.takeFresh() : connections.takeIdle();
     if (wanted !== undefined) return wanted;
     if (this.#mayConnect()) {
       this.#own(this.#connect());
       return 'Connecting';
     }
     // Where no fresh connection is to be had, a used one is better than none.
-    return this.#connecting === 0 ? this.#takeIdle() : undefined;
-  }
-
-  #takeIdle(): SmtpSession | undefined {
-    // The one used last: the others may be let go of.
-    const session = this.#idle.pop();
-    if (this.#idle.length === 0) this.#host.budget.hasIdle(this, false);
-    return session;
-  }
-
-  /** For a message that met a connection that was closed: another used one may be closed as well. */
-  #takeFresh(): SmtpSession | undefined {
-    const at = this.#idle.findIndex(({ transactions }) => transactions === 0);
-    if (at < 0) return undefined;
-    const [session] = this.#idle.splice(at, 1);
-    if (this.#idle.length === 0) this.#host.budget.hasIdle(this, false);
-    return session;
+    return connections.connecting === 0 ? connections.takeIdle() : undefined;
   }
 
   #mayConnect(): boolean {
-    if (this.#connecting >= this.#waiting.length || !this.#health.mayConnect) return false;
-    if (this.#busy + this.#connecting >= this.#health.limit) return false;
+    const { connecting, open } = this.#connections;
+    if (connecting >= this.#waiting.length || !this.#health.mayConnect) return false;
+    if (this.#busy + connecting >= this.#health.limit) return false;
+    if (open >= this.#share.may) {
+      this.#share.want();
+      return false;
+    }
     return this.#host.budget.acquire(this);
   }
 
   async #connect(): Promise<void> {
-    this.#connecting += 1;
-    const opened = await this.#open();
-    this.#connecting -= 1;
+    this.#connections.connecting += 1;
+    const opened = await tryConnect(this.#route, this.#host.log);
+    this.#connections.connecting -= 1;
     if (!(opened instanceof SmtpSession)) {
       this.#host.onConnection('failed');
       this.#onConnectFailure(opened);
@@ -167,10 +207,9 @@ export class Lane implements BudgetUser {
       return;
     }
     this.#host.onConnection(opened.tls);
-    this.#sessions.add(opened);
-    opened.onClose(() => this.#onClose(opened));
+    this.#connections.add(opened);
     if (this.#stopped) opened.quit();
-    else this.#putAside(opened);
+    else this.#connections.putAside(opened);
     this.pump();
   }
 
@@ -181,31 +220,6 @@ export class Lane implements BudgetUser {
     );
   }
 
-  async #open(): Promise<SmtpSession | ConnectFailure> {
-    try {
-      return await this.#route.connect();
-    } catch (cause) {
-      // G4: a fault of ours defers, and is seen in the log.
-      this.#host.log.error({ err: cause, lane: this.key }, 'connecting failed unexpectedly');
-      return { setback: deferred('Internal'), remoteMta: undefined, detail: 'internal' };
-    }
-  }
-
-  #onClose(session: SmtpSession): void {
-    this.#sessions.delete(session);
-    const at = this.#idle.indexOf(session);
-    if (at >= 0) this.#idle.splice(at, 1);
-    if (this.#idle.length === 0) this.#host.budget.hasIdle(this, false);
-    this.#host.budget.release();
-  }
-
-  #putAside(session: SmtpSession): void {
-    if (!session.usable) return;
-    session.idleSinceMs = this.#host.now();
-    this.#idle.push(session);
-    this.#host.budget.hasIdle(this, true);
-  }
-
   #onConnectFailure(failure: ConnectFailure): void {
     const { reason, reply } = failure.setback;
     this.#host.log.info(
@@ -213,7 +227,8 @@ export class Lane implements BudgetUser {
       'no connection to the next hop',
     );
     if (this.#stopped || this.resting) return;
-    if (!this.#health.onConnectFailure({ othersTry: this.#sessions.size + this.#connecting > 0 })) return;
+    const othersTry = this.#connections.count > 0 || this.#share.othersWork;
+    if (!this.#health.onConnectFailure({ othersTry })) return;
     const probe = this.#waiting.shift();
     this.#rest(!(reason === 'TlsFailed' && this.#route.ownTls));
     if (probe === undefined) return;
@@ -224,13 +239,17 @@ export class Lane implements BudgetUser {
   }
 
   #rest(suspends: boolean): void {
-    this.#health.rest();
+    this.#share.rested(this.#health.rest());
+    this.#empty(suspends);
+  }
+
+  #empty(suspends: boolean): void {
     if (suspends) this.#fullLine.restUntil(this.#health.restUntilMs);
     for (const held of this.#waiting.splice(0)) this.#sendBack(held, suspends);
   }
 
   #sendBack(held: Held, suspends = true): void {
-    if (suspends) this.#host.sendBack(held, this.#health.restUntilMs);
+    if (suspends) this.#host.sendBack(held, 'LaneBackedOff', this.#health.restUntilMs);
     else this.#host.release(held, 'LaneBackedOff', this.#health.restUntilMs);
   }
 
@@ -239,14 +258,14 @@ export class Lane implements BudgetUser {
     held.begun = true;
     this.#host.onTransaction(1, 0);
     const startedMs = performance.now();
-    const attempt = await this.#deliver(session, held);
+    const attempt = await tryDeliver(session, held, { route: this.#route, log: this.#host.log });
     this.#busy -= 1;
     this.#host.onTransaction(-1, (performance.now() - startedMs) / 1000);
     this.lastUsedMs = this.#host.now();
     if (attempt.stale && !held.retriedStale && !this.#stopped) {
       held.retriedStale = true;
       held.begun = false;
-      for (const old of [...this.#idle]) old.quit();
+      this.#connections.quitIdle();
       this.#waiting.unshift(held);
     } else {
       this.#host.settle(held, attempt, { lane: this.key, remote: session.host });
@@ -256,26 +275,14 @@ export class Lane implements BudgetUser {
     this.pump();
   }
 
-  async #deliver(session: SmtpSession, held: Held): Promise<Attempt> {
-    try {
-      return await deliver(session, held.claim, this.#route);
-    } catch (cause) {
-      // G4: as above; the connection is in a state that nobody knows.
-      this.#host.log.error(
-        { err: cause, lane: this.key, queueId: held.claim.message.id },
-        'delivery failed unexpectedly',
-      );
-      session.destroy('Internal');
-      return { ...allAlike(held.claim.recipients, deferred('Internal')), detail: 'internal' };
-    }
-  }
-
   /** By the transaction: a next hop may close the connection after a message it took or refused, and many do. */
   #judge(attempt: Attempt): void {
     if (attempt.detail === undefined) {
+      if (!this.#health.proven) this.#share.changed();
       this.#health.onSuccess();
     } else {
-      const broken = this.#health.onFault({ closing: attempt.closing && this.#busy === 0 });
+      const closing = attempt.closing && this.#busy === 0 && !this.#share.othersWork;
+      const broken = this.#health.onFault({ closing });
       if (broken && !this.#stopped) this.#rest(true);
     }
   }
@@ -283,9 +290,11 @@ export class Lane implements BudgetUser {
   #recycle(session: SmtpSession): void {
     if (!session.usable) return;
     const { maxMessagesPerConnection, maxConnections } = this.#host.limits;
-    const spent = session.transactions >= maxMessagesPerConnection || this.#sessions.size > maxConnections;
-    const wantedElsewhere = this.#host.budget.scarce && (this.#waiting.length === 0 || this.#sessions.size > 1);
+    const { working, count } = this.#connections;
+    const tooMany = working > maxConnections || count > this.#share.may;
+    const spent = session.transactions >= maxMessagesPerConnection || tooMany;
+    const wantedElsewhere = this.#host.budget.scarce && (this.#waiting.length === 0 || working > 1);
     if (spent || wantedElsewhere || this.#stopped) session.quit();
-    else this.#putAside(session);
+    else this.#connections.putAside(session);
   }
 }

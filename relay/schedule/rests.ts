@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.ts';
 import { allAlike } from '../deliver/deliver.ts';
-import type { Setback } from '../deliver/outcome.ts';
+import type { DeferReason, Setback } from '../deliver/outcome.ts';
 import type { Log } from '../log.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { RelayState } from '../state.ts';
@@ -57,7 +57,7 @@ export class Rests {
     if (setback.result === 'Deferred') {
       const restingUntilMs = this.#troubles.restingUntilMs(destination);
       if (restingUntilMs !== undefined) {
-        this.sendBack(held, restingUntilMs);
+        this.sendBack(held, 'LaneBackedOff', restingUntilMs);
         return;
       }
       this.suspend(
@@ -73,15 +73,15 @@ export class Rests {
    * when this message has to be given up or warned about; one that is overdue already leaves the destination open, so that all
    * that is come by.
    */
-  sendBack(held: Held, untilMs: number): void {
+  sendBack(held: Held, reason: DeferReason, untilMs: number): void {
     const { destination, message, recipients } = held.claim;
     const nowMs = this.#deps.clock.now();
     const overdueMs = overdueTimeMs(message, recipients, this.#deps.state().config.retry);
     if (overdueMs <= nowMs) {
-      this.#deps.settler.release(held, 'LaneBackedOff', untilMs);
+      this.#deps.settler.release(held, reason, untilMs);
       return;
     }
-    this.#deps.settler.release(held, 'LaneBackedOff', nowMs);
+    this.#deps.settler.release(held, reason, nowMs);
     this.suspend(destination, Math.max(nowMs + shortestSuspensionMs, Math.min(untilMs, overdueMs)));
   }
 

@@ -16,6 +16,7 @@ import { deferred } from '../deliver/outcome.ts';
 import { createMailResolver } from '../deliver/resolver.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { LaneSlots } from '../queue/lane-slots.ts';
 import type { Claim, Queue } from '../queue/queue.ts';
 import type { Signer } from '../sign/signer.ts';
 import type { RelayState } from '../state.ts';
@@ -23,18 +24,21 @@ import { CaptureLane } from './capture-lane.ts';
 import { claimWhatIsDue } from './claimer.ts';
 import { ConnectionBudget } from './connection-budget.ts';
 import { type Held, HeldClaims } from './held.ts';
-import type { LaneHost } from './lane-host.ts';
+import { type LaneHost, laneLimits } from './lane-host.ts';
 import { Lanes } from './lanes.ts';
 import { LeaseKeeper } from './leases.ts';
 import { Rests } from './rests.ts';
 import { asksOtherNameservers, changedSmartHosts } from './route-changes.ts';
 import { type Route, Routes } from './routes.ts';
 import { Settler } from './settler.ts';
+import { SharedLanes } from './shared-lanes.ts';
 import { WakeableSleep } from './wakeable-sleep.ts';
 
 export interface SchedulerDeps {
   readonly state: () => RelayState;
   readonly queue: Queue;
+  /** Of a queue that other relays share. */
+  readonly lanes: LaneSlots | undefined;
   readonly capture: Capture;
   readonly newId: () => string;
   readonly clock: Clock;
@@ -57,8 +61,6 @@ export interface Scheduler {
 }
 
 const bounds = { maxClaims: 5000, maxBytes: 64 * 1024 * 1024 };
-/** Longest line of one lane. */
-const maxWaitingPerLane = 200;
 const sweepEveryMs = 1000;
 /** After the grace, for broken-off transactions to be settled. */
 const settleGraceMs = 5000;
@@ -73,6 +75,7 @@ class MailScheduler implements Scheduler {
   readonly #budget: ConnectionBudget;
   readonly #settler: Settler;
   readonly #lanes: Lanes;
+  readonly #shared: SharedLanes;
   readonly #captureLane: CaptureLane;
   readonly #routes: Routes;
   readonly #rests: Rests;
@@ -98,6 +101,7 @@ class MailScheduler implements Scheduler {
     const onDue = (timeMs: number) => this.#sleep.wakeAt(timeMs);
     this.#settler = new Settler({ ...deps, held: this.#held, random, onDue });
     this.#rests = new Rests({ ...deps, settler: this.#settler, sleep: this.#sleep, random });
+    this.#shared = new SharedLanes({ ...deps, slots: deps.lanes });
     const host = this.#laneHost();
     this.#lanes = new Lanes(host);
     this.#captureLane = new CaptureLane(deps.capture, host);
@@ -129,6 +133,7 @@ class MailScheduler implements Scheduler {
       this.#untilAborted(this.#claimLoop(), this.#stopping.signal),
       this.#untilAborted(this.#sweepLoop(), this.#stopping.signal),
       this.#untilAborted(this.#leases.keep(this.#stopped.signal), this.#stopped.signal),
+      this.#untilAborted(this.#shared.keep(this.#stopped.signal), this.#stopped.signal),
     ]);
   }
 
@@ -141,7 +146,9 @@ class MailScheduler implements Scheduler {
     this.#lanes.abort();
     await this.#emptiedWithin(settleGraceMs);
     this.#stopped.abort();
+    this.#shared.wake();
     await this.#loops;
+    await this.#shared.leave();
     this.#gauge();
   }
 
@@ -256,32 +263,18 @@ class MailScheduler implements Scheduler {
 
   #laneHost(): LaneHost {
     const { state, clock, log, metrics } = this.#deps;
-    const held = this.#held;
-    const limits = {
-      get maxConnections() {
-        return state().config.delivery.maxConnectionsPerLane;
-      },
-      get maxMessagesPerConnection() {
-        return state().config.delivery.maxMessagesPerConnection;
-      },
-      get idleConnectionMs() {
-        return state().config.delivery.idleConnectionSeconds * 1000;
-      },
-      get maxWaiting() {
-        return Math.min(maxWaitingPerLane, held.laneShare);
-      },
-    };
     return {
       budget: this.#budget,
       log,
-      limits,
+      limits: laneLimits(state, this.#held),
       now: () => clock.now(),
+      share: member => this.#shared.join(member),
       sure: held => this.#sure(held),
       restMs: failures => this.#rests.restMs(failures),
       settle: (held, attempt, place) => this.#settler.settle(held, attempt, place),
       release: (held, reason, untilMs) => this.#settler.release(held, reason, untilMs),
       drop: held => this.#held.remove(held),
-      sendBack: (held, untilMs) => this.#rests.sendBack(held, untilMs),
+      sendBack: (held, reason, untilMs) => this.#rests.sendBack(held, reason, untilMs),
       suspend: (destination, untilMs) => this.#rests.suspend(destination, untilMs),
       onTransaction: (change, seconds) => {
         this.#running += change;

@@ -78,6 +78,7 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
   const captureDir = `${folder.path}/captured`;
   const newId = () => createQueueId(clock.now());
   const scheduler = createScheduler({
+    lanes: undefined,
     state: () => state,
     queue,
     capture: createCapture({ directory: captureDir }),

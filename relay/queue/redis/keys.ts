@@ -10,6 +10,7 @@
  *   <prefix>{tag}:leases          lease by token      l:<owner>: its tokens by expiry      owners: until when they live
  *   <prefix>{tag}:gone:<id>       it came and went; for a minute, against a question that arrives twice
  *   <prefix>{tag}:suspended:<owner>   until when it wants none, by destination
+ *   <prefix>{tag}:lane:<lane>     a next hop: who has how many of its connections, and until when it rests; goes by itself
  *   <prefix>{tag}:absent          never there
  *
  * A script names only `meta` and `absent`, and finds the rest by what it reads. A Cluster that moves a slot from one server to another has for

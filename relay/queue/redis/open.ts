@@ -3,6 +3,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { RedisOptions } from '../../redis/options.ts';
 import { connectRedis } from '../../redis/servers.ts';
+import type { LaneSlots } from '../lane-slots.ts';
 import type { Queue } from '../queue.ts';
 import { DiskGuard } from '../sqlite/disk-guard.ts';
 import { QueueStoreError } from '../sqlite/errors.ts';
@@ -15,6 +16,7 @@ import { inlineLimitBytes } from './content.ts';
 import { Conversation } from './conversation.ts';
 import type { Durability, DurabilityAsked, DurabilityVerdict } from './durability.ts';
 import { type Partition, partitionOf } from './keys.ts';
+import { RedisLanes } from './lanes.ts';
 import { Life } from './life.ts';
 import { beatEveryMs, Owner } from './owner.ts';
 import { readScripts, type Scripts } from './scripts.ts';
@@ -46,6 +48,7 @@ export interface RedisQueueOptions {
 
 export interface OpenRedisQueue {
   readonly queue: Queue;
+  readonly lanes: LaneSlots;
   /** New connections by what the options say now. */
   reconnect(): void;
 }
@@ -102,7 +105,8 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
       clearInterval(looking);
     },
   });
-  return { queue, reconnect: () => servers.renew() };
+  const lanes = new RedisLanes({ ...parts, era: () => life.era });
+  return { queue, lanes, reconnect: () => servers.renew() };
 }
 
 async function makePlace({

@@ -20,6 +20,7 @@ const names = [
   'move',
   'stats',
   'probe',
+  'lanes',
 ] as const;
 
 export type ScriptName = (typeof names)[number];

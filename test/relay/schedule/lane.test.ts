@@ -9,6 +9,7 @@ import { ConnectionBudget } from '../../../relay/schedule/connection-budget.ts';
 import type { Held } from '../../../relay/schedule/held.ts';
 import { Lane } from '../../../relay/schedule/lane.ts';
 import type { LaneHost, LaneRoute } from '../../../relay/schedule/lane-host.ts';
+import { wholeShare } from '../../../relay/schedule/lane-share.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function held(id: string, destination = 'direct/dest.test'): Held {
@@ -52,13 +53,14 @@ function deadLane(change: Partial<LaneRoute> = {}, maxWaiting = 10) {
     log: createLog('silent'),
     now: () => clock.now(),
     sure: () => true,
+    share: () => wholeShare,
     limits: { maxConnections: 20, maxMessagesPerConnection: 100, idleConnectionMs: 1000, maxWaiting },
     restMs: failures => failures * 10_000,
     settle: ({ claim }, { results: [result] }) =>
       log.push(`settle ${claim.message.id} ${result?.result === 'Deferred' && result.attempted}`),
     release: ({ claim }, reason) => log.push(`release ${claim.message.id} ${reason}`),
     drop: ({ claim }) => log.push(`drop ${claim.message.id}`),
-    sendBack: ({ claim }, untilMs) => log.push(`sendBack ${claim.message.id} ${untilMs}`),
+    sendBack: ({ claim }, _, untilMs) => log.push(`sendBack ${claim.message.id} ${untilMs}`),
     suspend: (destination, untilMs) => log.push(`suspend ${destination} ${untilMs}`),
     onTransaction: () => undefined,
     onConnection: tls => log.push(tls),

@@ -1,0 +1,82 @@
+/** Lanes of all relays of a queue: each is kept in one of its partitions, under a name of fixed length. */
+import { createHash } from 'node:crypto';
+import type { Reply } from '../../redis/connection.ts';
+import type { LaneGrant, LaneSlots, LaneWord } from '../lane-slots.ts';
+import type { Asking } from './conversation.ts';
+import { homeOf, type Partition } from './keys.ts';
+import { type Owner, ownerTtlMs } from './owner.ts';
+
+export interface RedisLanesParts {
+  readonly conversation: Asking;
+  readonly partitions: readonly Partition[];
+  readonly owner: Owner;
+  /** Another one with each connection: the server behind it may have forgotten. */
+  readonly era: () => number;
+}
+
+/** For connections to be closed before others may make theirs. */
+const marginMs = 500;
+/** For all owners to say again what they have; they do so every second. */
+const settleMs = 3000;
+const patienceMs = 2500;
+
+interface Told {
+  readonly at: number;
+  readonly partition: Partition;
+  readonly word: LaneWord & { readonly key: string };
+}
+
+export class RedisLanes implements LaneSlots {
+  readonly grantMs = ownerTtlMs - marginMs;
+  readonly #parts: RedisLanesParts;
+  /** By partition, of the last question that was answered. */
+  readonly #eras = new Map<number, number>();
+  #calls = 0;
+
+  constructor(parts: RedisLanesParts) {
+    this.#parts = parts;
+  }
+
+  async ask(words: readonly LaneWord[]): Promise<readonly LaneGrant[]> {
+    const { partitions } = this.#parts;
+    const [first] = partitions;
+    if (first === undefined) return [];
+    const told = words.map((word, at): Told => {
+      const key = createHash('sha256').update(word.key).digest('base64url').slice(0, 22);
+      return { at, partition: partitions[homeOf(key, partitions.length)] ?? first, word: { ...word, key } };
+    });
+    const grants: LaneGrant[] = [];
+    const asking = [...Map.groupBy(told, ({ partition }) => partition)].map(async ([partition, its]) => {
+      const replies = await this.#askOne(partition, its);
+      for (const [number, { at }] of its.entries()) grants[at] = grantOf(replies[number]);
+    });
+    await Promise.all(asking);
+    return grants;
+  }
+
+  async #askOne(partition: Partition, told: readonly Told[]): Promise<readonly Reply[]> {
+    const { conversation, owner } = this.#parts;
+    const era = this.#parts.era();
+    const knownEra = this.#eras.get(partition.number);
+    this.#calls += 1;
+    const asked = {
+      owner: owner.name,
+      ownerTtlMs,
+      call: this.#calls,
+      ...(knownEra === undefined || knownEra === era ? {} : { settleMs }),
+      lanes: told.map(({ word: { rest, ...word } }) => ({
+        ...word,
+        ...(rest === undefined ? {} : { restMs: Math.ceil(rest.forMs), failures: rest.failures }),
+      })),
+    };
+    const question = { partition, script: 'lanes', asked } as const;
+    const { reply } = await conversation.ask(question, { repeatable: true, withinMs: patienceMs });
+    this.#eras.set(partition.number, era);
+    return reply.slice(1);
+  }
+}
+
+function grantOf(reply: Reply | undefined): LaneGrant {
+  const [may = 0, works = 0, forMs = 0, failures = 0] = Array.isArray(reply) ? reply.map(Number) : [];
+  return { may, othersWork: works === 1, rest: { forMs, failures } };
+}
