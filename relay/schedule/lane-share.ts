@@ -72,9 +72,13 @@ export class MemberShare implements LaneShare {
     this.#deps = deps;
   }
 
-  /** Nothing while it is not known: others may have it by then. */
+  /** What was granted last still holds: nobody else can have it. */
+  get sure(): boolean {
+    return this.#deps.monotonicMs() < this.#sureUntilMs;
+  }
+
   get may(): number {
-    return this.#deps.monotonicMs() < this.#sureUntilMs ? this.#granted : 0;
+    return this.sure ? this.#granted : 0;
   }
 
   get othersWork(): boolean {
