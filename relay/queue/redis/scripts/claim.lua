@@ -4,8 +4,8 @@
 -- 1. note that the owner lives; end leases that are over, and those of earlier claims whose answer never arrived
 -- 2. slots whose time has come join their tenant's line
 -- 3. the first slot of the first tenant has its turn: some of its recipients, and those of the same messages; then both go to the end
--- 4. until a limit is reached or no line is left; slots whose destination or tenant has had its share, or whose destination this owner has
---    suspended, keep their places
+-- 4. until a limit is reached or no line is left; slots whose destination or tenant has had its share keep their places, those whose destination
+--    this owner has suspended go to the end of the line. A tenant of which so many were passed over has no turn any more: others have theirs
 --
 -- KEYS  1 meta, 2 absent
 -- ARGV  1 { owner, ownerTtlMs, call, leaseMs, limit, perDestination, given: {destination: n}, perTenant?, givenTenants,
@@ -83,7 +83,8 @@ local function visit(slot, wanted, room)
   return got
 end
 
-local aside = {}
+local aside, passed = {}, {}
+local most_passed = math.ceil(most_slots / math.max(1, redis.call('ZCARD', tenants)))
 local any_suspended = redis.call('EXISTS', suspended_key(asked.owner)) == 1
 while taken < asked.limit and bytes < asked.bytes do
   local tenant = redis.call('ZRANGE', tenants, 0, 0)[1]
@@ -97,10 +98,13 @@ while taken < asked.limit and bytes < asked.bytes do
     local room = math.min(asked.limit - taken, asked.perDestination - (given[destination] or 0))
     local wanted = math.min(share, room)
     if asked.perTenant then wanted = math.min(wanted, asked.perTenant - (given_tenants[tenant] or 0)) end
-    if wanted <= 0 or (any_suspended and suspended_until(asked.owner, slot) > 0) then
-      if #aside >= most_slots then break end
+    local suspended = any_suspended and suspended_until(asked.owner, slot) > 0
+    if wanted <= 0 or suspended then
+      if suspended then turn = turn + 1 end
       leave_line(slot)
-      aside[#aside + 1] = { slot, first[2] }
+      aside[#aside + 1] = { slot, suspended and turn or first[2] }
+      passed[tenant] = (passed[tenant] or 0) + 1
+      if passed[tenant] >= most_passed then redis.call('ZREM', tenants, tenant) end
     else
       local got = visit(slot, wanted, room)
       taken = taken + got
