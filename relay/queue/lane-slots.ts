@@ -41,6 +41,8 @@ export interface LaneGrant {
 export interface LaneSlots {
   /** So long after a word was sent its grant holds; then others may have what was granted. */
   readonly grantMs: number;
-  /** Grants in the order of the words. @throws the store's fault */
-  ask(words: readonly LaneWord[]): Promise<readonly LaneGrant[]>;
+  /** Where words about that lane go. What is away in one place says nothing about another. */
+  placeOf(key: string): number;
+  /** Words of one place; grants in their order. @throws the store's fault */
+  ask(place: number, words: readonly LaneWord[]): Promise<readonly LaneGrant[]>;
 }

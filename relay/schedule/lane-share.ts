@@ -50,6 +50,8 @@ export interface ShareDeps {
   /** Never set back, and goes on while the process is stopped. */
   readonly monotonicMs: () => number;
   readonly grantMs: number;
+  /** Where it is asked for. */
+  readonly place: number;
   /** It is due sooner than it was. */
   readonly onDue: (share: MemberShare) => void;
 }
@@ -87,6 +89,10 @@ export class MemberShare implements LaneShare {
 
   get dueMs(): number {
     return this.#dueMs;
+  }
+
+  get place(): number {
+    return this.#deps.place;
   }
 
   get key(): string {

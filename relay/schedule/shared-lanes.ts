@@ -1,4 +1,4 @@
-/** Tells the other relays of a queue about our lanes, and our lanes what they may have: whatever is due, together, one question at a time. */
+/** Tells the other relays of a queue about our lanes, and our lanes what they may have: whatever is due, together, one question at a time and place. */
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import type { LaneSlots } from '../queue/lane-slots.ts';
@@ -24,6 +24,8 @@ export class SharedLanes {
   readonly #sleep: WakeableSleep;
   /** Those that have something to say, now or later. */
   readonly #due = new Map<string, MemberShare>();
+  /** Places that have not answered yet. */
+  readonly #asked = new Set<number>();
 
   constructor(deps: SharedLanesDeps) {
     this.#deps = deps;
@@ -37,6 +39,7 @@ export class SharedLanes {
     return new MemberShare(member, {
       monotonicMs: this.#monotonicMs,
       grantMs: slots.grantMs,
+      place: slots.placeOf(member.key),
       onDue: share => {
         this.#due.set(share.key, share);
         this.#sleep.wakeAt(this.#wallTimeOf(share.dueMs));
@@ -49,10 +52,8 @@ export class SharedLanes {
     const { slots } = this.#deps;
     if (slots === undefined) return;
     while (!signal.aborted) {
-      const now = this.#monotonicMs();
-      const due = [...this.#due.values()].filter(({ dueMs }) => dueMs <= now).slice(0, mostAtOnce);
-      if (due.length > 0) await this.#tell(slots, due);
-      else await this.#sleep.until(this.#wallTimeOf(this.#nextMs()));
+      this.#tellDue(slots);
+      await this.#sleep.until(this.#wallTimeOf(this.#nextMs()));
     }
   }
 
@@ -63,15 +64,32 @@ export class SharedLanes {
   /** What was open is gone, or soon will be. */
   async leave(): Promise<void> {
     const { slots } = this.#deps;
-    if (slots !== undefined && this.#due.size > 0)
-      await this.#tell(slots, [...this.#due.values()].slice(0, mostAtOnce));
+    if (slots === undefined) return;
+    const byPlace = Map.groupBy(this.#due.values(), ({ place }) => place);
+    await Promise.all([...byPlace].map(([place, its]) => this.#tell(slots, place, its.slice(0, mostAtOnce))));
   }
 
-  async #tell(slots: LaneSlots, due: readonly MemberShare[]): Promise<void> {
+  #tellDue(slots: LaneSlots): void {
+    const now = this.#monotonicMs();
+    const due = [...this.#due.values()].filter(({ dueMs, place }) => dueMs <= now && !this.#asked.has(place));
+    for (const [place, its] of Map.groupBy(due, share => share.place)) {
+      this.#asked.add(place);
+      void this.#tell(slots, place, its.slice(0, mostAtOnce)).finally(() => {
+        this.#asked.delete(place);
+        this.#sleep.wake();
+      });
+    }
+  }
+
+  /** Never rejects. */
+  async #tell(slots: LaneSlots, place: number, due: readonly MemberShare[]): Promise<void> {
     const saidMs = this.#monotonicMs();
     const words = due.map(share => ({ share, word: share.word() }));
     try {
-      const grants = await slots.ask(words.map(({ word }) => word));
+      const grants = await slots.ask(
+        place,
+        words.map(({ word }) => word),
+      );
       for (const [at, { share, word }] of words.entries()) {
         const grant = grants[at];
         const more = grant !== undefined && share.take(word, grant, saidMs);
@@ -90,7 +108,7 @@ export class SharedLanes {
 
   #nextMs(): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const { dueMs } of this.#due.values()) next = Math.min(next, dueMs);
+    for (const { dueMs, place } of this.#due.values()) if (!this.#asked.has(place)) next = Math.min(next, dueMs);
     return next;
   }
 

@@ -236,7 +236,7 @@ class Relay {
   }
 
   async ask(word: LaneWord): Promise<LaneGrant> {
-    const [grant] = await this.#slots.ask([word]);
+    const [grant] = await this.#slots.ask(this.#slots.placeOf(word.key), [word]);
     assert.ok(grant);
     return grant;
   }

@@ -20,12 +20,6 @@ const marginMs = 500;
 const settleMs = 3000;
 const patienceMs = 2500;
 
-interface Told {
-  readonly at: number;
-  readonly partition: Partition;
-  readonly word: LaneWord & { readonly key: string };
-}
-
 export class RedisLanes implements LaneSlots {
   readonly grantMs = ownerTtlMs - marginMs;
   readonly #parts: RedisLanesParts;
@@ -37,43 +31,37 @@ export class RedisLanes implements LaneSlots {
     this.#parts = parts;
   }
 
-  async ask(words: readonly LaneWord[]): Promise<readonly LaneGrant[]> {
-    const { partitions } = this.#parts;
-    const [first] = partitions;
-    if (first === undefined) return [];
-    const told = words.map((word, at): Told => {
-      const key = createHash('sha256').update(word.key).digest('base64url').slice(0, 22);
-      return { at, partition: partitions[homeOf(key, partitions.length)] ?? first, word: { ...word, key } };
-    });
-    const grants: LaneGrant[] = [];
-    const asking = [...Map.groupBy(told, ({ partition }) => partition)].map(async ([partition, its]) => {
-      const replies = await this.#askOne(partition, its);
-      for (const [number, { at }] of its.entries()) grants[at] = grantOf(replies[number]);
-    });
-    await Promise.all(asking);
-    return grants;
+  placeOf(key: string): number {
+    return homeOf(nameOf(key), this.#parts.partitions.length);
   }
 
-  async #askOne(partition: Partition, told: readonly Told[]): Promise<readonly Reply[]> {
-    const { conversation, owner } = this.#parts;
+  async ask(place: number, words: readonly LaneWord[]): Promise<readonly LaneGrant[]> {
+    const { conversation, owner, partitions } = this.#parts;
+    const partition = partitions[place];
+    if (partition === undefined) throw new RangeError(`${place} is no partition`);
     const era = this.#parts.era();
-    const knownEra = this.#eras.get(partition.number);
+    const knownEra = this.#eras.get(place);
     this.#calls += 1;
     const asked = {
       owner: owner.name,
       ownerTtlMs,
       call: this.#calls,
       ...(knownEra === undefined || knownEra === era ? {} : { settleMs }),
-      lanes: told.map(({ word: { rest, ...word } }) => ({
+      lanes: words.map(({ rest, key, ...word }) => ({
         ...word,
+        key: nameOf(key),
         ...(rest === undefined ? {} : { restMs: Math.ceil(rest.forMs), failures: rest.failures }),
       })),
     };
     const question = { partition, script: 'lanes', asked } as const;
     const { reply } = await conversation.ask(question, { repeatable: true, withinMs: patienceMs });
-    this.#eras.set(partition.number, era);
-    return reply.slice(1);
+    this.#eras.set(place, era);
+    return words.map((_, at) => grantOf(reply[at + 1]));
   }
+}
+
+function nameOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }
 
 function grantOf(reply: Reply | undefined): LaneGrant {

@@ -17,6 +17,7 @@ function shareOf() {
   const share: MemberShare = new MemberShare(member, {
     monotonicMs: () => world.nowMs,
     grantMs,
+    place: 0,
     onDue: () => world.due.push(share.dueMs),
   });
   const told = (grant: Partial<LaneGrant>): boolean => {

@@ -1,84 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConnectFailure } from '../../../relay/deliver/connect.ts';
 import { deferred } from '../../../relay/deliver/outcome.ts';
-import { createLog } from '../../../relay/log.ts';
-import type { Claim } from '../../../relay/queue/queue.ts';
-import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
-import { ConnectionBudget } from '../../../relay/schedule/connection-budget.ts';
-import type { Held } from '../../../relay/schedule/held.ts';
-import { Lane } from '../../../relay/schedule/lane.ts';
-import type { LaneHost, LaneRoute } from '../../../relay/schedule/lane-host.ts';
-import { wholeShare } from '../../../relay/schedule/lane-share.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-
-function held(id: string, destination = 'direct/dest.test'): Held {
-  const claim: Claim = {
-    token: id,
-    message: {
-      id,
-      sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
-      tenant: 't',
-      policy: null,
-      receivedTimeMs: 0,
-      expiryTimeMs: 1e15,
-    },
-    head: Buffer.alloc(0),
-    content: new MemoryContent(Buffer.alloc(0)),
-    destination,
-    recipients: [
-      {
-        index: 0,
-        forwardPath: 'a@dest.test',
-        domain: 'dest.test',
-        destination,
-        notify: [],
-        attempts: 0,
-        delayWarned: false,
-      },
-    ],
-    dueTimeMs: 0,
-    leaseExpiryTimeMs: 1e15,
-  };
-  return { claim, sizeBytes: 0, leaseExpiryTimeMs: 1e15, leaseEra: 0, lost: false, begun: false, retriedStale: false };
-}
-
-/** A next hop that takes no connection until it is told what to answer. */
-function deadLane(change: Partial<LaneRoute> = {}, maxWaiting = 10) {
-  const clock = new FakeClock(0);
-  const log: string[] = [];
-  const trials: ((failure: ConnectFailure) => void)[] = [];
-  const host: LaneHost = {
-    budget: new ConnectionBudget(() => 100),
-    log: createLog('silent'),
-    now: () => clock.now(),
-    sure: () => true,
-    share: () => wholeShare,
-    limits: { maxConnections: 20, maxMessagesPerConnection: 100, idleConnectionMs: 1000, maxWaiting },
-    restMs: failures => failures * 10_000,
-    settle: ({ claim }, { results: [result] }) =>
-      log.push(`settle ${claim.message.id} ${result?.result === 'Deferred' && result.attempted}`),
-    release: ({ claim }, reason) => log.push(`release ${claim.message.id} ${reason}`),
-    drop: ({ claim }) => log.push(`drop ${claim.message.id}`),
-    sendBack: ({ claim }, _, untilMs) => log.push(`sendBack ${claim.message.id} ${untilMs}`),
-    suspend: (destination, untilMs) => log.push(`suspend ${destination} ${untilMs}`),
-    onTransaction: () => undefined,
-    onConnection: tls => log.push(tls),
-  };
-  const route: LaneRoute = {
-    key: 'lane',
-    smartHost: false,
-    ownTls: false,
-    connect: () => new Promise(resolve => trials.push(resolve)),
-    ...change,
-  };
-  const lane = new Lane(route, host);
-  const fail = async (failure = deferred('ConnectFailed')) => {
-    for (const trial of trials.splice(0)) trial({ setback: failure, remoteMta: undefined, detail: '' });
-    await clock.advance(0);
-  };
-  return { lane, clock, log, trials, fail, host };
-}
+import { deadLane, held } from './dead-lane.ts';
 
 test('it opens as many connections as there are messages, up to its first limit', () => {
   const { lane, trials } = deadLane();
@@ -96,7 +19,7 @@ test('when there is no connection, one message is settled as tried and the other
   );
   assert.deepEqual(
     log.filter(line => line.startsWith('sendBack')),
-    ['sendBack b 10000', 'sendBack c 10000'],
+    ['sendBack b LaneBackedOff 10000', 'sendBack c LaneBackedOff 10000'],
   );
   assert.equal(lane.resting, true);
   assert.equal(lane.hasRoom, false);
@@ -135,7 +58,7 @@ test('a rest that a reload ends is over at once, and the next one is the shortes
   assert.equal(lane.hasRoom, true);
   for (const id of ['c', 'd']) lane.offer(held(id));
   await fail();
-  assert.ok(log.includes(`sendBack d ${clock.now() + 10_000}`));
+  assert.ok(log.includes(`sendBack d LaneBackedOff ${clock.now() + 10_000}`));
 });
 
 test('while it rests nothing is tried; after it one connection finds out, and a second failure rests longer', async () => {
@@ -144,18 +67,18 @@ test('while it rests nothing is tried; after it one connection finds out, and a 
   await fail();
   lane.offer(held('b'));
   assert.equal(trials.length, 0);
-  assert.equal(log.at(-1), 'sendBack b 10000');
+  assert.equal(log.at(-1), 'sendBack b LaneBackedOff 10000');
   await clock.advance(10_000);
   assert.equal(lane.hasRoom, true);
   for (const id of ['c', 'd']) lane.offer(held(id));
   assert.equal(trials.length, 1);
   await fail();
-  assert.equal(log.at(-2), 'sendBack d 30000');
+  assert.equal(log.at(-2), 'sendBack d LaneBackedOff 30000');
   assert.equal(log.at(-1), 'settle c true');
 });
 
 test('trouble with TLS that only this policy asks for does not suspend the destination for others', async () => {
-  const { lane, log, fail } = deadLane({ ownTls: true });
+  const { lane, log, fail } = deadLane({ route: { ownTls: true } });
   for (const id of ['a', 'b']) lane.offer(held(id));
   await fail(deferred('TlsFailed'));
   assert.ok(log.includes('release b LaneBackedOff'));
@@ -163,7 +86,7 @@ test('trouble with TLS that only this policy asks for does not suspend the desti
 });
 
 test('a full line suspends its destinations once; when the lane rests, they rest with it', async () => {
-  const { lane, log, fail } = deadLane({}, 10);
+  const { lane, log, fail } = deadLane({ maxWaiting: 10 });
   for (let n = 0; n < 14; n++) lane.offer(held(`m${n}`));
   const suspensions = () => log.filter(line => line.startsWith('suspend'));
   assert.deepEqual(suspensions(), ['suspend direct/dest.test 30000']);
@@ -173,7 +96,7 @@ test('a full line suspends its destinations once; when the lane rests, they rest
 });
 
 test('a full line that is short again lifts what it suspended', () => {
-  const { lane, log } = deadLane({}, 10);
+  const { lane, log } = deadLane({ maxWaiting: 10 });
   const all = Array.from({ length: 14 }, (_, n) => held(`m${n}`));
   for (const each of all) lane.offer(each);
   for (const each of all) each.lost = true;
@@ -192,7 +115,7 @@ test('a message whose lease was lost while it waited is dropped, not sent', asyn
 });
 
 test('a connect that throws is a fault of ours: deferred, and the lane goes on', async () => {
-  const { lane, log, clock } = deadLane({ connect: async () => await Promise.reject(new Error('bug')) });
+  const { lane, log, clock } = deadLane({ route: { connect: async () => await Promise.reject(new Error('bug')) } });
   lane.offer(held('a'));
   await clock.advance(0);
   assert.ok(log.includes('settle a true'));

@@ -100,7 +100,7 @@ export class LaneSchedule {
     relay.telling = telling;
     this.#telling += 1;
     slots
-      .ask([word])
+      .ask(0, [word])
       .then(
         // Whoever has given it up does not hear the answer.
         ([grant]) => grant !== undefined && relay.telling === telling && share.take(word, grant, saidMs),
@@ -179,7 +179,12 @@ export class LaneSchedule {
       onStarved: () => undefined,
     };
     const grantMs = this.#grantMs ?? slots.grantMs;
-    const share = new MemberShare(member, { monotonicMs: () => this.#nowMs, grantMs, onDue: () => undefined });
+    const share = new MemberShare(member, {
+      monotonicMs: () => this.#nowMs,
+      grantMs,
+      place: 0,
+      onDue: () => undefined,
+    });
     const relay: Relay = { slots, share, open: 0, wants: this.#someWants(), paused: false, telling: undefined };
     return relay;
   }
