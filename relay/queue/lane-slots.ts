@@ -32,6 +32,8 @@ export interface LaneRest {
 export interface LaneGrant {
   /** Connections that it may have open now; those above it are to be closed when they have done what they do. */
   readonly may: number;
+  /** That it will have for sure, when others have ended what they may not have. */
+  readonly part: number;
   /** Another relay has connections that work. */
   readonly othersWork: boolean;
   /** For all relays, whoever it was that failed: what is left of it, 0 when it is over. */

@@ -45,6 +45,8 @@ const sayEveryMs = 1000;
 const askEveryMs = 250;
 /** Longer than unused connections of others take to be closed. */
 const starvedAfterMs = 2000;
+/** Where others have to end theirs when a delivery is done. */
+const starvedOfPartAfterMs = 30_000;
 
 export interface ShareDeps {
   /** Never set back, and goes on while the process is stopped. */
@@ -154,14 +156,14 @@ export class MemberShare implements LaneShare {
     this.#dueAt(this.#deps.monotonicMs() + pauseMs);
   }
 
-  #starve({ may, rest }: LaneGrant): void {
+  #starve({ may, rest, part }: LaneGrant): void {
     const now = this.#deps.monotonicMs();
     if (may > 0 || rest.forMs > 0 || this.#member.word().wants === 0) {
       this.#starvingSinceMs = undefined;
       return;
     }
     this.#starvingSinceMs ??= now;
-    if (now - this.#starvingSinceMs < starvedAfterMs) return;
+    if (now - this.#starvingSinceMs < (part > 0 ? starvedOfPartAfterMs : starvedAfterMs)) return;
     this.#starvingSinceMs = undefined;
     this.#member.onStarved();
   }

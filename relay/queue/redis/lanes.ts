@@ -65,6 +65,6 @@ function nameOf(key: string): string {
 }
 
 function grantOf(reply: Reply | undefined): LaneGrant {
-  const [may = 0, works = 0, forMs = 0, failures = 0] = Array.isArray(reply) ? reply.map(Number) : [];
-  return { may, othersWork: works === 1, rest: { forMs, failures } };
+  const [may = 0, works = 0, forMs = 0, failures = 0, part = 0] = Array.isArray(reply) ? reply.map(Number) : [];
+  return { may, part, othersWork: works === 1, rest: { forMs, failures } };
 }

@@ -22,7 +22,11 @@ function shareOf() {
   });
   const told = (grant: Partial<LaneGrant>): boolean => {
     const word = share.word();
-    return share.take(word, { may: 0, othersWork: false, rest: { forMs: 0, failures: 0 }, ...grant }, world.nowMs);
+    return share.take(
+      word,
+      { may: 0, part: 0, othersWork: false, rest: { forMs: 0, failures: 0 }, ...grant },
+      world.nowMs,
+    );
   };
   return { share, world, told };
 }
@@ -34,7 +38,7 @@ test('it may have what was granted for as long as the grant holds from when it w
   const word = share.word();
   const saidMs = world.nowMs;
   world.nowMs += 1000;
-  share.take(word, { may: 5, othersWork: true, rest: { forMs: 0, failures: 0 } }, saidMs);
+  share.take(word, { may: 5, part: 5, othersWork: true, rest: { forMs: 0, failures: 0 } }, saidMs);
   assert.equal(share.othersWork, true);
   world.nowMs = saidMs + grantMs - 1;
   assert.equal(share.may, 5);
@@ -90,7 +94,7 @@ test('a rest is told until it was heard, and one that was told while another wor
   const word = share.word();
   assert.deepEqual(word.rest, { forMs: 1000, failures: 1 });
   share.rested({ forMs: 2000, failures: 2 });
-  share.take(word, { may: 0, othersWork: false, rest: { forMs: 900, failures: 1 } }, 0);
+  share.take(word, { may: 0, part: 0, othersWork: false, rest: { forMs: 900, failures: 1 } }, 0);
   assert.deepEqual(share.word().rest, { forMs: 2000, failures: 2 });
   told({});
   assert.equal(share.word().rest, undefined);
@@ -116,4 +120,16 @@ test('without any for two seconds its mail is for the others; not when the lane 
   world.nowMs += 1500;
   told({});
   assert.deepEqual(world.log, ['starved', 'rest 100 1']);
+});
+
+test('while a part of them is its own it waits for longer: others end theirs when a delivery is done', () => {
+  const { world, told } = shareOf();
+  world.wants = 3;
+  told({ part: 1 });
+  world.nowMs += 29_999;
+  told({ part: 1 });
+  assert.deepEqual(world.log, []);
+  world.nowMs += 1;
+  told({ part: 1 });
+  assert.deepEqual(world.log, ['starved']);
 });

@@ -52,7 +52,9 @@ function sharedLanes() {
 }
 
 function grantAll({ words, answer }: Question): void {
-  answer.resolve(words.map(({ wants }) => ({ may: wants, othersWork: false, rest: { forMs: 0, failures: 0 } })));
+  answer.resolve(
+    words.map(({ wants }) => ({ may: wants, part: wants, othersWork: false, rest: { forMs: 0, failures: 0 } })),
+  );
 }
 
 const keysOf = ({ words }: Question) => words.map(({ key }) => key);

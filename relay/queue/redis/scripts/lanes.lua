@@ -13,7 +13,7 @@
 -- KEYS  1 meta, 2 absent
 -- ARGV  1 { owner, ownerTtlMs, call, settleMs?, lanes: [{ key, most, holds, open, wants, works, proven, restMs?, failures?, mended? }] } as JSON
 --       settleMs: the connection is another one, perhaps to a server that has not heard of the last grants: nobody gets more for so long
--- Returns { now, [may, others work, rest for ms, failures] ... }
+-- Returns { now, [may, others work, rest for ms, failures, part] ... }; part: what it has for sure when others have ended what they may not have
 
 -- @include base clock slots leases
 local asked = cjson.decode(ARGV[1])
@@ -74,10 +74,10 @@ local function even_share(most, wants)
 end
 
 local function grant(lane, word)
-  if lane.rest > now then return 0 end
+  if lane.rest > now then return 0, 0 end
   local most = word.most
   if lane.proven == 0 then
-    if lane.held > 0 then return 0 end
+    if lane.held > 0 then return 0, 0 end
     if lane.failures > 0 then most = 1 end
   end
   local wants, short = { word.wants }, 0
@@ -86,7 +86,8 @@ local function grant(lane, word)
   for _, other in ipairs(lane.others) do short = short + math.max(0, math.min(other.wants, even) - other.has) end
   local room = math.max(0, most - lane.held)
   local may = math.max(math.min(word.wants, even, room), math.min(math.max(word.wants, word.open), room - short))
-  return now < settles_until and math.min(may, word.holds) or may
+  if now < settles_until then may = math.min(may, word.holds) end
+  return may, math.min(word.wants, even)
 end
 
 local function keep(key, lane, word, may)
@@ -109,12 +110,12 @@ end
 local answer = { tostring(now) }
 for number, word in ipairs(asked.lanes) do
   local key = base .. 'lane:' .. word.key
-  local lane, may = read_lane(key), 0
+  local lane, may, part = read_lane(key), 0, 0
   if lane.heard <= asked.call then
     learn(lane, word)
-    may = grant(lane, word)
+    may, part = grant(lane, word)
     keep(key, lane, word, may)
   end
-  answer[number + 1] = { may, lane.works, math.max(0, lane.rest - now), lane.failures }
+  answer[number + 1] = { may, lane.works, math.max(0, lane.rest - now), lane.failures, part }
 end
 return answer
