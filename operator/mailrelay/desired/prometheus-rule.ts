@@ -39,7 +39,7 @@ function rule({ name, expression, severity, summary, ...alert }: Alert, relay: M
 }
 
 /** By the labels that every way of finding pods sets. No segment of the pattern may hold a hyphen: `a` must not match the pods of `a-relay-b`. */
-function podMatchers(relay: MailRelay): string {
+export function podMatchers(relay: MailRelay): string {
   const { relay: prefix } = namesOf(relay);
   const rest = relay.spec.queue.type === 'Volume' ? '[0-9]+' : '[a-z0-9]+-[a-z0-9]+';
   return `namespace="${relay.metadata.namespace}",pod=~"${prefix}-${rest}"`;
