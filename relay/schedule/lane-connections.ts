@@ -1,25 +1,25 @@
 /** The connections of one lane: being made, in use, unused, and those that end but are not gone. */
 import type { Socket } from 'node:net';
 import type { SmtpSession } from '../deliver/session.ts';
-import type { BudgetUser, ConnectionBudget } from './connection-budget.ts';
+import type { BudgetUser } from './connection-budget.ts';
+import type { LaneHost } from './lane-host.ts';
 
 export interface ConnectionsOwner extends BudgetUser {
-  now(): number;
   /** One is gone, for the next hop, too. */
   onGone(): void;
 }
 
 export class LaneConnections {
   readonly #owner: ConnectionsOwner;
-  readonly #budget: ConnectionBudget;
+  readonly #host: Pick<LaneHost, 'budget' | 'now'>;
   readonly #sessions = new Set<SmtpSession>();
   readonly #idle: SmtpSession[] = [];
   connecting = 0;
   #ending = 0;
 
-  constructor(owner: ConnectionsOwner, budget: ConnectionBudget) {
+  constructor(owner: ConnectionsOwner, host: Pick<LaneHost, 'budget' | 'now'>) {
     this.#owner = owner;
-    this.#budget = budget;
+    this.#host = host;
   }
 
   /** Past greeting and EHLO, and not ending. */
@@ -44,9 +44,9 @@ export class LaneConnections {
 
   putAside(session: SmtpSession): void {
     if (!session.usable) return;
-    session.idleSinceMs = this.#owner.now();
+    session.idleSinceMs = this.#host.now();
     this.#idle.push(session);
-    this.#budget.hasIdle(this.#owner, true);
+    this.#host.budget.hasIdle(this.#owner, true);
   }
 
   takeIdle(): SmtpSession | undefined {
@@ -76,7 +76,7 @@ export class LaneConnections {
 
   #take(at: number): SmtpSession | undefined {
     const [session] = at < 0 ? [] : this.#idle.splice(at, 1);
-    if (this.#idle.length === 0) this.#budget.hasIdle(this.#owner, false);
+    if (this.#idle.length === 0) this.#host.budget.hasIdle(this.#owner, false);
     return session;
   }
 
@@ -84,7 +84,7 @@ export class LaneConnections {
     this.#sessions.delete(session);
     const at = this.#idle.indexOf(session);
     if (at >= 0) this.#idle.splice(at, 1);
-    if (this.#idle.length === 0) this.#budget.hasIdle(this.#owner, false);
+    if (this.#idle.length === 0) this.#host.budget.hasIdle(this.#owner, false);
     if (!ending.closed) {
       this.#ending += 1;
       ending.once('close', () => {
@@ -92,6 +92,6 @@ export class LaneConnections {
         this.#owner.onGone();
       });
     }
-    this.#budget.release();
+    this.#host.budget.release();
   }
 }

@@ -9,6 +9,8 @@ export interface LaneShare {
   readonly othersWork: boolean;
   /** It would have more than it may. */
   want(): void;
+  /** So many are in use at a time. */
+  used(connections: number): void;
   /** The others should hear soon how it is now. */
   changed(): void;
   rested(rest: LaneRest): void;
@@ -34,6 +36,7 @@ export const wholeShare: LaneShare = {
   may: Number.POSITIVE_INFINITY,
   othersWork: false,
   want: () => undefined,
+  used: () => undefined,
   changed: () => undefined,
   rested: () => undefined,
   mended: () => undefined,
@@ -43,8 +46,10 @@ export const wholeShare: LaneShare = {
 const sayEveryMs = 1000;
 /** While it has not what it wants, or more than it may. */
 const askEveryMs = 250;
+/** Connections in use a moment ago count as wanted: mail comes in bursts, and what one ends another has to make anew. */
+const usedWithinMs = 1000;
 /** Longer than unused connections of others take to be closed. */
-const starvedAfterMs = 2000;
+const starvedAfterMs = 3000;
 /** Where others have to end theirs when a delivery is done. */
 const starvedOfPartAfterMs = 30_000;
 
@@ -67,6 +72,8 @@ export class MemberShare implements LaneShare {
   #dueMs = Number.POSITIVE_INFINITY;
   #askedMs = Number.NEGATIVE_INFINITY;
   #askedWants = 0;
+  /** Most in use at a time: since then, and in the time before. */
+  #used = { sinceMs: Number.NEGATIVE_INFINITY, now: 0, before: 0 };
   #starvingSinceMs: number | undefined;
   #rest: LaneRest | undefined;
   #mended = false;
@@ -106,6 +113,10 @@ export class MemberShare implements LaneShare {
     this.#dueAt(more ? this.#deps.monotonicMs() : this.#askedMs + askEveryMs);
   }
 
+  used(connections: number): void {
+    this.#used.now = Math.max(this.#used.now, connections);
+  }
+
   changed(): void {
     this.#dueAt(this.#deps.monotonicMs());
   }
@@ -124,7 +135,7 @@ export class MemberShare implements LaneShare {
 
   /** What is to be said now. Until the answer it has no more than it says that it holds. */
   word(): LaneWord {
-    const word = this.#member.word();
+    const word = this.#ownWord();
     const holds = Math.max(word.open, Math.min(this.may, word.wants));
     this.#granted = Math.min(this.#granted, holds);
     this.#askedMs = this.#deps.monotonicMs();
@@ -133,6 +144,15 @@ export class MemberShare implements LaneShare {
     const { key } = this.#member;
     const rest = this.#rest;
     return { ...word, key, holds, ...(rest === undefined ? {} : { rest }), ...(this.#mended ? { mended: true } : {}) };
+  }
+
+  #ownWord(): ReturnType<LaneMember['word']> {
+    const word = this.#member.word();
+    const now = this.#deps.monotonicMs();
+    const { sinceMs, now: most, before } = this.#used;
+    const wants = Math.max(word.wants, Math.min(word.open, Math.max(most, before)));
+    if (now - sinceMs >= usedWithinMs) this.#used = { sinceMs: now, now: 0, before: most };
+    return { ...word, wants };
   }
 
   /** The answer to a word that was said at that time. Returns whether there is more to be said later. */

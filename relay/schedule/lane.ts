@@ -42,7 +42,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
     this.#host = host;
     this.#health = new LaneHealth(host);
     this.#fullLine = new FullLine(host);
-    this.#connections = new LaneConnections(this, host.budget);
+    this.#connections = new LaneConnections(this, host);
     this.#share = host.share(this);
     this.lastUsedMs = host.now();
   }
@@ -103,10 +103,6 @@ export class Lane implements ConnectionsOwner, LaneMember {
   endRest(): void {
     this.#health.endRest();
     this.#share.mended();
-  }
-
-  now(): number {
-    return this.#host.now();
   }
 
   word(): ReturnType<LaneMember['word']> {
@@ -256,6 +252,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
   async #run(session: SmtpSession, held: Held): Promise<void> {
     this.#busy += 1;
     held.begun = true;
+    this.#share.used(this.#busy);
     this.#host.onTransaction(1, 0);
     const startedMs = performance.now();
     const attempt = await tryDeliver(session, held, { route: this.#route, log: this.#host.log });

@@ -19,6 +19,7 @@ function laneOfOthers() {
     want() {
       share.wanted += 1;
     },
+    used: () => undefined,
     changed: () => undefined,
     rested: rest => void share.rests.push(rest),
     mended: () => undefined,

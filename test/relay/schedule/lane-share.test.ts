@@ -100,24 +100,24 @@ test('a rest is told until it was heard, and one that was told while another wor
   assert.equal(share.word().rest, undefined);
 });
 
-test('without any for two seconds its mail is for the others; not when the lane rests or it got one in between', () => {
+test('without any for three seconds its mail is for the others; not when the lane rests or it got one in between', () => {
   const { world, told } = shareOf();
   world.wants = 3;
   told({});
-  world.nowMs += 1999;
+  world.nowMs += 2999;
   told({});
   assert.deepEqual(world.log, []);
   world.nowMs += 1;
   told({});
   assert.deepEqual(world.log, ['starved']);
   told({});
-  world.nowMs += 1500;
+  world.nowMs += 2500;
   told({ may: 1 });
-  world.nowMs += 1500;
+  world.nowMs += 2500;
   told({});
-  world.nowMs += 1500;
+  world.nowMs += 2500;
   told({ rest: { forMs: 100, failures: 1 } });
-  world.nowMs += 1500;
+  world.nowMs += 2500;
   told({});
   assert.deepEqual(world.log, ['starved', 'rest 100 1']);
 });
@@ -132,4 +132,22 @@ test('while a part of them is its own it waits for longer: others end theirs whe
   world.nowMs += 1;
   told({ part: 1 });
   assert.deepEqual(world.log, ['starved']);
+});
+
+test('connections that were in use within the last second or two count as wanted, while they are open', () => {
+  const { share, world } = shareOf();
+  world.open = 6;
+  share.used(4);
+  share.used(1);
+  assert.equal(share.word().wants, 4);
+  world.nowMs += 1000;
+  share.used(2);
+  assert.equal(share.word().wants, 4);
+  world.nowMs += 1000;
+  assert.equal(share.word().wants, 2);
+  world.nowMs += 1000;
+  assert.equal(share.word().wants, 0);
+  share.used(6);
+  world.open = 3;
+  assert.equal(share.word().wants, 3);
 });
