@@ -15,7 +15,7 @@ export interface SharedLanesDeps {
 }
 
 /** In one question: some milliseconds in which the server does nothing else. */
-const mostAtOnce = 200;
+const mostAtOnce = 100;
 const faultPauseMs = 500;
 
 export class SharedLanes {

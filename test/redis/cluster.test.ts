@@ -29,6 +29,22 @@ describe('On a Cluster of three', { skip: programsMissing('redis-server', 'redis
 
   conformance('Redis Cluster', () => openRedis(options()));
 
+  it('keeps lanes on all of its nodes, and grants each as one server does', async t => {
+    const harness = await openRedis(options());
+    t.after(() => harness.end());
+    const other = await harness.another();
+    t.after(() => other.queue.close());
+    const places = new Set<number>();
+    for (let n = 0; n < 60; n += 1) {
+      const word = { key: `lane ${n}`, most: 4, holds: 0, open: 0, wants: 9, works: true, proven: true };
+      const place = other.lanes.placeOf(word.key);
+      places.add(place);
+      assert.equal((await harness.opened.lanes.ask(place, [word]))[0]?.may, 4);
+      assert.equal((await other.lanes.ask(place, [word]))[0]?.may, 0);
+    }
+    assert.equal(places.size, 8);
+  });
+
   it('refuses to work on half of a partition while its slot moves to another node, and loses nothing', async t => {
     const harness = await openRedis(options());
     // Also when it fails: a queue that looks for its servers for ever keeps the test from ending.

@@ -20,6 +20,8 @@ local asked = cjson.decode(ARGV[1])
 -- Longer than the longest rest.
 local remember_ms = 1800000
 heard(asked.ownerTtlMs)
+-- After a silence of all, each owner has its time again.
+local nobody_dead_before = dead_at(0, asked.ownerTtlMs)
 local settles_until = tonumber(redis.call('HGET', meta, 'settles') or '0')
 if asked.settleMs then
   settles_until = math.max(settles_until, now + asked.settleMs)
@@ -37,7 +39,7 @@ local function read_lane(key)
       local call, alive_until, has, wants, works = string.match(found[at + 1], '^(%d+) (%d+) (%d+) (%d+) (%d)$')
       if name == asked.owner then
         lane.heard = tonumber(call)
-      elseif dead_at(alive_until, asked.ownerTtlMs) <= now then
+      elseif math.max(tonumber(alive_until), nobody_dead_before) <= now then
         redis.call('HDEL', key, found[at])
       else
         lane.others[#lane.others + 1] = { has = tonumber(has), wants = tonumber(wants) }
@@ -97,12 +99,14 @@ local function keep(key, lane, word, may)
     redis.call('UNLINK', key)
     return
   end
-  if silent then redis.call('HDEL', key, mine) end
-  redis.call('HSET', key, 'rest', string.format('%.0f', lane.rest), 'failures', lane.failures, 'proven', lane.proven)
-  if not silent then
-    local text = '%d %.0f %d %d %d'
-    redis.call('HSET', key, mine, string.format(text, asked.call, now + asked.ownerTtlMs, has, word.wants, word.works and 1 or 0))
+  local fields = { 'rest', string.format('%.0f', lane.rest), 'failures', lane.failures, 'proven', lane.proven }
+  if silent then
+    redis.call('HDEL', key, mine)
+  else
+    local text = string.format('%d %.0f %d %d %d', asked.call, now + asked.ownerTtlMs, has, word.wants, word.works and 1 or 0)
+    fields[#fields + 1], fields[#fields + 2] = mine, text
   end
+  redis.call('HSET', key, unpack(fields))
   local remembered = lane.failures > 0 and math.max(0, lane.rest - now) + remember_ms or 0
   redis.call('PEXPIRE', key, math.max(3 * asked.ownerTtlMs, remembered))
 end
