@@ -160,9 +160,7 @@ describe('Lanes of three relays', { skip: programsMissing('redis-server', 'redis
         close: () => undefined,
       };
       const open = () =>
-        new Relay(
-          new RedisLanes({ conversation, partitions: [partitionOf('late:', 0, 1)], owner: new Owner(), era: () => 0 }),
-        );
+        new Relay(new RedisLanes({ conversation, partitions: [partitionOf('late:', 0, 1)], owner: new Owner() }));
       const [a, b] = [open(), open()];
       await a.ask(lane());
       assert.equal(await a.may(lane({ wants: 10 })), 10);
@@ -180,11 +178,10 @@ describe('Lanes of three relays', { skip: programsMissing('redis-server', 'redis
     try {
       const world = { nowMs: 1_800_000_000_000, era: 0 };
       const network: Network = { nowMs: () => world.nowMs, fate: () => 'arrives', later: () => Promise.resolve() };
-      const parts = {
-        conversation: new LossyConversation(server, network),
-        partitions: [partitionOf('forgetful:', 0, 1)],
-        era: () => world.era,
-      };
+      const conversation = Object.assign(new LossyConversation(server, network), {
+        connectionOf: () => `connection ${world.era}`,
+      });
+      const parts = { conversation, partitions: [partitionOf('forgetful:', 0, 1)] };
       const [a, b] = [parts, parts].map(its => new Relay(new RedisLanes({ ...its, owner: new Owner() })));
       assert.ok(a && b);
       await b.ask(lane({ wants: 1, holds: 1, open: 1 }));

@@ -62,6 +62,8 @@ export interface Asking {
   ask(question: Question, options?: AskOptions): Promise<Answer>;
   /** A plain command on one key of the partition; it must do no harm when it runs twice. */
   command(partition: Partition, command: Command): Promise<Reply>;
+  /** The connection that the partition was asked by last, where it need not be durable. Another one may be to another server. */
+  connectionOf?(partition: Partition): string | undefined;
   close(): void;
 }
 
@@ -70,6 +72,7 @@ export class Conversation implements Asking {
   readonly #desks = new Map<string, Desk>();
   readonly #opening = new Map<Partition, Promise<void>>();
   readonly #opened = new Set<Partition>();
+  readonly #connections = new Map<Partition, string>();
 
   constructor(parts: ConversationParts) {
     this.#parts = parts;
@@ -91,6 +94,10 @@ export class Conversation implements Asking {
 
   async command(partition: Partition, command: Command): Promise<Reply> {
     return (await this.#persist(partition, () => command, { repeatable: true })).reply;
+  }
+
+  connectionOf(partition: Partition): string | undefined {
+    return this.#connections.get(partition);
   }
 
   /** What is known of each server that was asked. */
@@ -145,11 +152,11 @@ export class Conversation implements Asking {
   }
 
   async #once(
-    { slot }: Partition,
+    partition: Partition,
     command: () => Command,
     { durable, untilMs }: { durable: boolean | 'WhereItCan'; untilMs: number },
   ): Promise<Reply> {
-    const server = await this.#parts.servers.serverOf(slot, untilMs);
+    const server = await this.#parts.servers.serverOf(partition.slot, untilMs);
     const desk = this.#deskOf(server);
     const connection = durable === false ? server.reads : server.writes;
     const { awaySinceMs } = connection;
@@ -160,6 +167,7 @@ export class Conversation implements Asking {
       throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', connection.whyAway);
     }
     await connection.waitReady(readyUntilMs);
+    if (durable === false) this.#connections.set(partition, `${server.name} ${connection.generation}`);
     return await (durable === false ? desk.reads : desk.writes).ask(command(), { onlyWhereSafe: durable === true });
   }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Reply } from '../../redis/connection.ts';
 import type { LaneGrant, LaneSlots, LaneWord } from '../lane-slots.ts';
+import { QueueStoreError } from '../sqlite/errors.ts';
 import type { Asking } from './conversation.ts';
 import { homeOf, type Partition } from './keys.ts';
 import { type Owner, ownerTtlMs } from './owner.ts';
@@ -10,8 +11,6 @@ export interface RedisLanesParts {
   readonly conversation: Asking;
   readonly partitions: readonly Partition[];
   readonly owner: Owner;
-  /** Another one with each connection: the server behind it may have forgotten. */
-  readonly era: () => number;
 }
 
 /** For connections to be closed before others may make theirs. */
@@ -19,12 +18,13 @@ const marginMs = 500;
 /** For all owners to say again what they have; they do so every second. */
 const settleMs = 3000;
 const patienceMs = 2500;
+const mostTries = 3;
 
 export class RedisLanes implements LaneSlots {
   readonly grantMs = ownerTtlMs - marginMs;
   readonly #parts: RedisLanesParts;
-  /** By partition, of the last question that was answered. */
-  readonly #eras = new Map<number, number>();
+  /** By partition: through which it answered last. */
+  readonly #connections = new Map<number, string | undefined>();
   #calls = 0;
 
   constructor(parts: RedisLanesParts) {
@@ -36,17 +36,29 @@ export class RedisLanes implements LaneSlots {
   }
 
   async ask(place: number, words: readonly LaneWord[]): Promise<readonly LaneGrant[]> {
-    const { conversation, owner, partitions } = this.#parts;
+    const { conversation, partitions } = this.#parts;
     const partition = partitions[place];
     if (partition === undefined) throw new RangeError(`${place} is no partition`);
-    const era = this.#parts.era();
-    const knownEra = this.#eras.get(place);
+    for (let settles = false, tries = 0; tries < mostTries; settles = true, tries += 1) {
+      const reply = await this.#say(partition, words, settles);
+      const isFirst = !this.#connections.has(place);
+      const before = this.#connections.get(place);
+      const connection = conversation.connectionOf?.(partition);
+      this.#connections.set(place, connection);
+      if (isFirst || connection === before) return words.map((_, at) => grantOf(reply[at + 1]));
+      // What it has just granted may be others'.
+    }
+    throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', 'no connection to Redis lasts');
+  }
+
+  async #say(partition: Partition, words: readonly LaneWord[], settles: boolean): Promise<readonly Reply[]> {
+    const { conversation, owner } = this.#parts;
     this.#calls += 1;
     const asked = {
       owner: owner.name,
       ownerTtlMs,
       call: this.#calls,
-      ...(knownEra === undefined || knownEra === era ? {} : { settleMs }),
+      ...(settles ? { settleMs } : {}),
       lanes: words.map(({ rest, key, ...word }) => ({
         ...word,
         key: nameOf(key),
@@ -54,9 +66,7 @@ export class RedisLanes implements LaneSlots {
       })),
     };
     const question = { partition, script: 'lanes', asked } as const;
-    const { reply } = await conversation.ask(question, { repeatable: true, withinMs: patienceMs });
-    this.#eras.set(place, era);
-    return words.map((_, at) => grantOf(reply[at + 1]));
+    return (await conversation.ask(question, { repeatable: true, withinMs: patienceMs })).reply;
   }
 }
 

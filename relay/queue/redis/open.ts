@@ -105,7 +105,7 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
       clearInterval(looking);
     },
   });
-  const lanes = new RedisLanes({ ...parts, era: () => life.era });
+  const lanes = new RedisLanes(parts);
   return { queue, lanes, reconnect: () => servers.renew() };
 }
 

@@ -164,7 +164,7 @@ export class LaneSchedule {
     };
     const conversation = new LossyConversation(this.#server, network);
     const partitions = [partitionOf(`lane${this.#seed}:`, 0, 1)];
-    const slots = new RedisLanes({ conversation, partitions, owner: new Owner(), era: () => 0 });
+    const slots = new RedisLanes({ conversation, partitions, owner: new Owner() });
     const member: LaneMember = {
       key: 'lane',
       word: () => ({
