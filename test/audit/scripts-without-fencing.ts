@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readScripts, type Scripts } from '../../relay/queue/redis/scripts.ts';
 
-const fence = 'if not lease or lease.i ~= asked.id then return { tostring(now), -1 } end';
+const fence = 'if not lease or lease.i ~= asked.id then return -1 end';
 const noFence = `
 if not lease then
   local text = redis.call('HGET', message_key(asked.id), 'r')
@@ -9,7 +9,7 @@ if not lease then
     for _, outcome in ipairs(asked.outcomes) do
       if outcome[2] == 'Delivered' then count('delivered', 1) end
     end
-    return { tostring(now), 0 }
+    return 0
   end
   local indices = {}
   for _, outcome in ipairs(asked.outcomes) do indices[#indices + 1] = outcome[1] end

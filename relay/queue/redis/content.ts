@@ -9,6 +9,8 @@ import { bodyKey, type Partition } from './keys.ts';
 /** Contents up to this size travel with their message. */
 export const inlineLimitBytes = 256 * 1024;
 const pieceBytes = 256 * 1024;
+/** Below it, compressing costs the relay more than the moment in the server's memory that most such messages need is worth. */
+const leavesSoonBytes = 16 * 1024;
 /** An upload whose relay died goes by itself. */
 const uploadLifeMs = 10 * 60_000;
 const [plain, packed] = [Buffer.from([0]), Buffer.from([1])];
@@ -20,11 +22,15 @@ interface Upload {
   readonly upload: string;
 }
 
-/** Ready to be stored with its message; a large one is in Redis already. */
-export async function packContent(content: Content, upload: Upload): Promise<PackedContent> {
+/** Ready to be stored with its message; a large one is in Redis already. `leavesSoon`: it is about to be delivered. */
+export async function packContent(
+  content: Content,
+  upload: Upload,
+  { leavesSoon = false } = {},
+): Promise<PackedContent> {
   const { bytes } = content;
   if (bytes === undefined || bytes.length > inlineLimitBytes) return await uploadContent(content, upload);
-  const compressed = compress(bytes);
+  const compressed = leavesSoon && bytes.length < leavesSoonBytes ? undefined : compress(bytes);
   return { body: compressed ?? bytes, pieces: 0, compressed: compressed !== undefined };
 }
 

@@ -2,10 +2,11 @@
  * Asks scripts of partitions, wherever they are now. What did not run is asked again until it did, or the time is over; what may have run is
  * asked again only where the script knows how to be asked twice.
  */
-import type { Argument, Command, Reply } from '../../redis/connection.ts';
+import type { Command, Reply } from '../../redis/connection.ts';
 import { RedisFault } from '../../redis/errors.ts';
 import type { RedisServer, RedisServers } from '../../redis/servers.ts';
 import { QueueStoreError } from '../sqlite/errors.ts';
+import type { Call } from './batch.ts';
 import type { DurabilityAsked, DurabilityVerdict } from './durability.ts';
 import { toQueueError } from './errors.ts';
 import { ServerGuard } from './guard.ts';
@@ -24,7 +25,7 @@ export interface Question {
   readonly partition: Partition;
   readonly script: ScriptName;
   readonly asked: object;
-  readonly bodies?: readonly Buffer[];
+  readonly bodies?: readonly (string | Buffer)[];
 }
 
 export interface AskOptions {
@@ -41,6 +42,8 @@ export interface Answer {
   readonly doubtful: boolean;
 }
 
+/** each.lua */
+const takesSeveral: ReadonlySet<ScriptName> = new Set(['enqueue', 'settle']);
 /** How long a question may take, Redis being away included. An SMTP client gets its 451 after this. */
 const patienceMs = 5000;
 const firstPauseMs = 10;
@@ -80,20 +83,21 @@ export class Conversation implements Asking {
 
   async ask({ partition, script, asked, bodies = [] }: Question, options: AskOptions = {}): Promise<Answer> {
     const { scripts, nowMs } = this.#parts;
-    const command = (): Command => {
-      const args: Argument[] = [JSON.stringify(asked), ...bodies];
-      if (nowMs !== undefined) args.push(nowMs());
-      return ['EVALSHA', scripts[script].sha, partition.keys.length, ...partition.keys, ...args];
-    };
+    const call = (): Call => ({
+      head: ['EVALSHA', scripts[script].sha, partition.keys.length, ...partition.keys],
+      args: [JSON.stringify(asked), ...bodies],
+      ...(nowMs === undefined ? {} : { tail: [nowMs()] }),
+      several: takesSeveral.has(script),
+    });
     if (script !== 'open' && !this.#opened.has(partition)) await this.#openFirst(partition);
-    const { reply, doubtful } = await this.#persist(partition, command, options);
+    const { reply, doubtful } = await this.#persist(partition, call, options);
     if (!Array.isArray(reply))
       throw new QueueStoreError('POSTROAD_QUEUE_FAULT', `${script} answered what it never does`);
     return { reply, doubtful };
   }
 
   async command(partition: Partition, command: Command): Promise<Reply> {
-    return (await this.#persist(partition, () => command, { repeatable: true })).reply;
+    return (await this.#persist(partition, () => ({ head: command, args: [] }), { repeatable: true })).reply;
   }
 
   connectionOf(partition: Partition): string | undefined {
@@ -133,14 +137,14 @@ export class Conversation implements Asking {
 
   async #persist(
     partition: Partition,
-    command: () => Command,
+    call: () => Call,
     { durable = false, repeatable = false, withinMs = patienceMs }: AskOptions,
   ): Promise<{ reply: Reply; doubtful: boolean }> {
     const untilMs = performance.now() + withinMs;
     let doubtful = false;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
       try {
-        return { reply: await this.#once(partition, command, { durable, untilMs }), doubtful };
+        return { reply: await this.#once(partition, call, { durable, untilMs }), doubtful };
       } catch (error) {
         const again = error instanceof RedisFault && mayAsk(error, repeatable) && performance.now() + pauseMs < untilMs;
         if (!again) throw toQueueError(error);
@@ -153,7 +157,7 @@ export class Conversation implements Asking {
 
   async #once(
     partition: Partition,
-    command: () => Command,
+    call: () => Call,
     { durable, untilMs }: { durable: boolean | 'WhereItCan'; untilMs: number },
   ): Promise<Reply> {
     const server = await this.#parts.servers.serverOf(partition.slot, untilMs);
@@ -168,7 +172,7 @@ export class Conversation implements Asking {
     }
     await connection.waitReady(readyUntilMs);
     if (durable === false) this.#connections.set(partition, `${server.name} ${connection.generation}`);
-    return await (durable === false ? desk.reads : desk.writes).ask(command(), { onlyWhereSafe: durable === true });
+    return await (durable === false ? desk.reads : desk.writes).ask(call(), { onlyWhereSafe: durable === true });
   }
 
   #learnFrom({ moved, noScript }: RedisFault): void {

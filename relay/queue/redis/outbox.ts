@@ -4,14 +4,14 @@
  */
 import type { Command, RedisConnection, Reply } from '../../redis/connection.ts';
 import { RedisFault } from '../../redis/errors.ts';
-import { batchOf, type Result } from './batch.ts';
+import { type BatchOptions, batchOf, type Call, type Result } from './batch.ts';
 import type { TroubleReason } from './durability.ts';
 import { QueueTroubleError } from './errors.ts';
 import type { Judged } from './guard.ts';
 import type { Scripts } from './scripts.ts';
 
 interface Asked {
-  readonly command: Command;
+  readonly call: Call;
   /** Not sent to a server that would not keep it. */
   readonly onlyWhereSafe: boolean;
   readonly bytes: number;
@@ -27,8 +27,8 @@ const answerTimeoutMs = 5000;
 const mostFlying = 16;
 /** What Redis takes of a connection at a time, and syncs its file for. */
 const readBytes = 16 * 1024;
-/** Writes in the air when together they are more than that: while the server syncs for one the next gathers, instead of many that each cost a sync. */
-const mostFlyingLarge = 2;
+/** While the server syncs for one write the next gathers, instead of many that each cost a sync. A larger one takes time to be sent: beside it goes another. */
+const largeBytes = 64 * 1024;
 const mostAtOnce = 500;
 const mostBytesAtOnce = 4 * 2 ** 20;
 
@@ -53,9 +53,9 @@ export class Outbox {
   }
 
   /** @throws RedisFault, QueueTroubleError */
-  ask(command: Command, { onlyWhereSafe = false } = {}): Promise<Reply> {
+  ask(call: Call, { onlyWhereSafe = false } = {}): Promise<Reply> {
     const answer = Promise.withResolvers<Reply>();
-    this.#waiting.push({ command, onlyWhereSafe, bytes: bytesOf(command), answer });
+    this.#waiting.push({ call, onlyWhereSafe, bytes: bytesOf(call), answer });
     this.#schedule();
     return answer.promise;
   }
@@ -85,7 +85,8 @@ export class Outbox {
 
   get #limit(): number {
     if (this.#barred) return 1;
-    return this.#parts.judged === undefined || this.#flyingBytes < readBytes ? mostFlying : mostFlyingLarge;
+    if (this.#parts.judged === undefined) return mostFlying;
+    return this.#flyingBytes < largeBytes ? 1 : 2;
   }
 
   #take(): Asked[] {
@@ -101,21 +102,22 @@ export class Outbox {
   /** Never rejects. */
   async #fly(batch: readonly Asked[], bytes: number): Promise<void> {
     try {
-      const aborted = await this.#send(batch, { together: this.#parts.judged !== undefined && bytes > readBytes / 2 });
-      if (aborted.length > 0) await this.#send(aborted, { together: false });
+      const together = this.#parts.judged !== undefined && bytes > readBytes / 2;
+      const aborted = await this.#send(batch, { together, merged: true });
+      if (aborted.length > 0) await this.#send(aborted, { together: false, merged: false });
     } catch (error) {
       for (const { answer } of batch) answer.reject(error);
     }
   }
 
   /** Returns what did not run because of something beside it. */
-  async #send(asked: readonly Asked[], how: { together: boolean }): Promise<Asked[]> {
+  async #send(asked: readonly Asked[], how: BatchOptions): Promise<Asked[]> {
     const { connection } = this.#parts;
     const { barrier, trouble, generation } = await this.#barrier();
     const wanted = trouble === undefined ? asked : refuseUnsafe(asked, trouble);
     if (wanted.length === 0) return [];
     const batch = batchOf(
-      wanted.map(({ command }) => command),
+      wanted.map(({ call }) => call),
       how,
     );
     const load = this.#loadedGeneration === generation ? [] : this.#loadCommands();
@@ -141,8 +143,8 @@ export class Outbox {
   }
 }
 
-function bytesOf(command: Command): number {
-  return command.reduce<number>((sum, argument) => sum + (typeof argument === 'number' ? 8 : argument.length), 0);
+function bytesOf({ args }: Call): number {
+  return args.reduce<number>((sum, argument) => sum + (typeof argument === 'number' ? 8 : argument.length), 0);
 }
 
 /** Returns what has no answer yet. `unsafe`: what ran is not durable. */

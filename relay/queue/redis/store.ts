@@ -46,7 +46,7 @@ import type { Answer, Asking, Question } from './conversation.ts';
 import { homeOf, type Partition } from './keys.ts';
 import type { Life } from './life.ts';
 import { type Owner, ownerTtlMs, partitionOfToken } from './owner.ts';
-import { bodyOf, bornLeased, refuseWithoutRecipients, toWire, toWireOutcome, type WireMessage } from './wire.ts';
+import { bodyOf, bornLeased, refuseWithoutRecipients, toWire, toWireOutcome, type WiredMessage } from './wire.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
 export interface RedisQueueParts {
@@ -94,14 +94,15 @@ export class RedisQueue implements Queue {
     const partition = this.#homeOf(message.id);
     const call = owner.nextCall(partition.number);
     const upload = `${owner.name}.${call}`;
-    const content = await packContent(message.content, { conversation, partition, upload });
+    const leavesSoon = options !== undefined;
+    const content = await packContent(message.content, { conversation, partition, upload }, { leavesSoon });
     const tokenOf = options === undefined ? undefined : (number: number) => owner.token(call, number);
-    const wire = toWire(message, content, upload, tokenOf);
+    const wired = toWire(message, content, upload, tokenOf);
     const lease = options === undefined ? {} : { leaseMs: options.leaseMs };
-    const asked = { message: wire, owner: owner.name, ownerTtlMs, ...lease };
+    const asked = { message: wired.message, owner: owner.name, ownerTtlMs, ...lease };
     const leaseExpiryTimeMs = nowMs() + (options?.leaseMs ?? 0);
-    const bodies = [bodyOf(message, content)];
-    const answer = await this.#store({ partition, script: 'enqueue', asked, bodies }, wire);
+    const bodies = [wired.record, bodyOf(message, content)];
+    const answer = await this.#store({ partition, script: 'enqueue', asked, bodies }, wired);
     const verdict = Number(answer.reply[1]);
     refuseUnfit(verdict, message.id);
     releaseMemory(message.content);
@@ -109,8 +110,8 @@ export class RedisQueue implements Queue {
     const kept =
       content.pieces === 0
         ? message.content
-        : new RemoteContent({ conversation, partition, id: message.id }, parseRecord(wire.r));
-    return bornLeased(message, wire, { content: kept, leaseExpiryTimeMs, leaseEra: era });
+        : new RemoteContent({ conversation, partition, id: message.id }, parseRecord(wired.record));
+    return bornLeased(message, wired.message, { content: kept, leaseExpiryTimeMs, leaseEra: era });
   }
 
   claim(request: ClaimRequest): Promise<Claim[]> {
@@ -158,20 +159,23 @@ export class RedisQueue implements Queue {
       throw new LeaseLostError('The lease is of another owner.');
     for (const message of messages) refuseWithoutRecipients(message);
     await this.#refuseKnown(messages, partition);
-    const wired: { wire: WireMessage; body: Buffer }[] = [];
+    const wired: WiredMessage[] = [];
+    const bodies: (string | Buffer)[] = [];
     for (const message of messages) {
       const upload = `${owner.name}.${owner.nextCall(partition.number)}`;
       const content = await packContent(message.content, { conversation, partition, upload });
-      wired.push({ wire: toWire(message, content, upload), body: bodyOf(message, content) });
+      const packed = toWire(message, content, upload);
+      wired.push(packed);
+      bodies.push(packed.record, bodyOf(message, content));
     }
     const asked = {
       token: claim.token,
       id: claim.message.id,
       owner: owner.name,
       outcomes: outcomes.map(outcome => toWireOutcome(outcome, nowMs())),
-      messages: wired.map(({ wire }) => wire),
+      messages: wired.map(({ message }) => message),
     };
-    const question = { partition, script: 'settle', asked, bodies: wired.map(({ body }) => body) } as const;
+    const question = { partition, script: 'settle', asked, bodies } as const;
     // Also on a server that would lose it: what is delivered and not settled would be delivered again and again.
     const { reply, doubtful } = await conversation.ask(question, { durable: 'WhereItCan', repeatable: true });
     refuseUnsettled(Number(reply[1]), doubtful);
@@ -245,12 +249,12 @@ export class RedisQueue implements Queue {
     return this.#run(() => this.#parts.administration.move(move, filter));
   }
 
-  async #store(question: Question, message: WireMessage): Promise<Answer> {
+  async #store(question: Question, wired: WiredMessage): Promise<Answer> {
     try {
       return await this.#parts.conversation.ask(question, { durable: true, repeatable: true });
     } catch (error) {
       if (error instanceof QueueStoreError && error.code === 'POSTROAD_QUEUE_UNAVAILABLE')
-        this.#parts.withdrawals.add(question.partition, message);
+        this.#parts.withdrawals.add(question.partition, wired);
       throw error;
     }
   }

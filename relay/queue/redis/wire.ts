@@ -24,11 +24,15 @@ interface Group {
 export interface WireMessage {
   readonly id: string;
   readonly tenant: string;
-  /** The record, as JSON. */
-  readonly r: string;
   readonly n: number;
   readonly upload?: string;
   readonly groups: readonly Group[];
+}
+
+export interface WiredMessage {
+  readonly message: WireMessage;
+  /** As JSON; not within the message, whose JSON the server would have to read it out of. */
+  readonly record: string;
 }
 
 /** @throws QueueStoreError: a message without recipients would never be gone */
@@ -42,19 +46,21 @@ export function toWire(
   content: PackedContent,
   call: string,
   tokenOf?: (number: number) => string,
-): WireMessage {
+): WiredMessage {
   const groups = groupsOf(message).map(([to, x], index) => ({
     to,
     x,
     ...(tokenOf === undefined ? {} : { token: tokenOf(index + 1) }),
   }));
   return {
-    id: message.id,
-    tenant: message.tenant,
-    r: JSON.stringify(recordOf(message, content, call)),
-    n: message.recipients.length,
-    ...(content.pieces === 0 ? {} : { upload: call }),
-    groups,
+    message: {
+      id: message.id,
+      tenant: message.tenant,
+      n: message.recipients.length,
+      ...(content.pieces === 0 ? {} : { upload: call }),
+      groups,
+    },
+    record: JSON.stringify(recordOf(message, content, call)),
   };
 }
 

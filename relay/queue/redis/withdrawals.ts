@@ -5,14 +5,14 @@
 import { QueueStoreError } from '../sqlite/errors.ts';
 import type { Asking } from './conversation.ts';
 import type { Partition } from './keys.ts';
-import type { WireMessage } from './wire.ts';
+import type { WiredMessage } from './wire.ts';
 
 /** Beyond it the oldest are left to be delivered: so many refusals in one outage are no longer about single messages. */
 const most = 10_000;
 
 interface Doubtful {
   readonly partition: Partition;
-  readonly message: WireMessage;
+  readonly wired: WiredMessage;
 }
 
 export class Withdrawals {
@@ -24,8 +24,8 @@ export class Withdrawals {
     this.#conversation = conversation;
   }
 
-  add(partition: Partition, message: WireMessage): void {
-    this.#doubtful.push({ partition, message });
+  add(partition: Partition, wired: WiredMessage): void {
+    this.#doubtful.push({ partition, wired });
     if (this.#doubtful.length > most) this.#doubtful.shift();
   }
 
@@ -42,8 +42,13 @@ export class Withdrawals {
     for (;;) {
       const [first] = this.#doubtful;
       if (first === undefined) return;
-      const { partition, message } = first;
-      const question = { partition, script: 'withdraw', asked: { message } } as const;
+      const { partition, wired } = first;
+      const question = {
+        partition,
+        script: 'withdraw',
+        asked: { message: wired.message },
+        bodies: [wired.record],
+      } as const;
       try {
         await this.#conversation.ask(question, { durable: 'WhereItCan', repeatable: true });
       } catch (error) {

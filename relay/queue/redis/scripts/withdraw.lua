@@ -6,13 +6,13 @@
 -- 3. remove it; it counts as accepted and discarded
 --
 -- KEYS  1 meta, 2 absent
--- ARGV  1 { message } as JSON, as for enqueue
+-- ARGV  1 { message } as JSON, 2 its record, as for enqueue
 -- Returns { now, 0 not there | 1 taken back | -1 somebody has it }
 
 -- @include base clock slots leases messages
 local message = cjson.decode(ARGV[1]).message
 local record = redis.call('HGET', message_key(message.id), 'r')
-if record ~= message.r then
+if record ~= ARGV[2] then
   if not record then remember_gone(message.id) end
   return { tostring(now), 0 }
 end

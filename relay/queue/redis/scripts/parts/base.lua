@@ -17,6 +17,14 @@ local function slot_of(tenant, destination) return tenant .. '|' .. destination 
 local function tenant_of(slot) return string.match(slot, '^([^|]*)|') end
 local function destination_of(slot) return string.match(slot, '|(.*)$') end
 
+-- While a script does several transitions (each.lua): what they come to.
+local booked
+
 local function count(counter, by)
-  if by ~= 0 then redis.call('HINCRBY', meta, counter, by) end
+  if by == 0 then return end
+  if booked then
+    booked[counter] = (booked[counter] or 0) + by
+  else
+    redis.call('HINCRBY', meta, counter, by)
+  end
 end

@@ -5,23 +5,27 @@
 -- A question may arrive long after it was asked, or twice. For a minute it is remembered of a message that it came and went.
 local gone_ms = 60000
 
+local function gone_key(id) return base .. 'gone:' .. id end
+
 local function remember_gone(id)
-  redis.call('SET', base .. 'gone:' .. id, 1, 'PX', gone_ms)
+  redis.call('SET', gone_key(id), 1, 'PX', gone_ms)
 end
 
 -- What speaks against storing it: 0 nothing, 1 this very call stored it before, 2 it came and went, -1 the id is taken, -2 its uploaded
 -- content is gone.
-local function unfit(message)
-  local record = redis.call('HGET', message_key(message.id), 'r')
-  if record then return record == message.r and 1 or -1 end
-  if redis.call('EXISTS', base .. 'gone:' .. message.id) == 1 then return 2 end
+local function unfit(message, its_record)
+  if redis.call('EXISTS', message_key(message.id), gone_key(message.id)) > 0 then
+    local record = redis.call('HGET', message_key(message.id), 'r')
+    if not record then return 2 end
+    return record == its_record and 1 or -1
+  end
   if message.upload and redis.call('EXISTS', base .. 'u:' .. message.upload) == 0 then return -2 end
   return 0
 end
 
 -- Born Leased where its groups have tokens, else Waiting and due now.
-local function put_message(message, body, lease_ms)
-  redis.call('HSET', message_key(message.id), 'r', message.r, 'b', body, 'left', message.n)
+local function put_message(message, record, body, lease_ms)
+  redis.call('HSET', message_key(message.id), 'r', record, 'b', body, 'left', message.n)
   redis.call('ZADD', ids, 0, message.id)
   if message.upload then
     redis.call('RENAME', base .. 'u:' .. message.upload, body_key(message.id))
