@@ -62,6 +62,13 @@ async function start(task: Task, processes: number, program: Program): Promise<C
   }
 }
 
+/** Keys of the queue that no message should leave behind: all but counters, signs of life, and for a minute that a message was there. */
+export async function leftIn(redis: Pick<RedisPeer, 'ask'>, keyPrefix: string): Promise<string> {
+  const keys = (await redis.ask('--scan', '--pattern', `${keyPrefix}*`)).split('\n').filter(key => key !== '');
+  const left = keys.filter(key => !/:(?:meta|owners|gone:.*)$/.test(key));
+  return left.length === 0 ? 'nothing' : `${left.length} keys: ${left.slice(0, 5).join(' ')}`;
+}
+
 /** A message's share of what Redis did: questions, the reads they came in, its processor time, what its file grew by. */
 function remarksOf(redis: RedisPeer): (messages: number) => Promise<string> {
   let last = { scripts: 0, commands: 0, reads: 0, cpuSeconds: 0, scriptSeconds: 0, fileBytes: 0 };
@@ -82,6 +89,7 @@ function remarksOf(redis: RedisPeer): (messages: number) => Promise<string> {
       `a message: ${per('scripts', 2)} scripts, ${per('commands', 1)} commands, ${per('reads', 2)} reads of Redis, ${per('fileBytes', 0)} bytes of its file`,
       `a thousand: Redis ${(((now.cpuSeconds - last.cpuSeconds) / Math.max(1, messages)) * 1000).toFixed(3)} CPU s, of it scripts ${(((now.scriptSeconds - last.scriptSeconds) / Math.max(1, messages)) * 1000).toFixed(3)}`,
     ];
+    said.push(`left: ${await leftIn(redis, 'bench:')}`);
     last = now;
     return said.join('; ');
   };

@@ -3,6 +3,9 @@ import { type Case, describe } from './cases.ts';
 import type { Figures } from './measure.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
+/** Part of the rate on a volume that a queue in Redis is to reach. */
+const redisGoal = 0.6;
+
 export type Runs = ReadonlyMap<string, readonly Figures[]>;
 
 const measures: readonly {
@@ -23,13 +26,15 @@ export function report(one: Case, runs: Runs, ours: string): string[] {
   lines.push(row(measures.map(() => '---').concat('---', '---', '---')));
   for (const [name, figures] of runs) lines.push(row([name, ...absolute(figures), ...ends(figures)]));
   const mine = runs.get(ours) ?? [];
+  const notes: string[] = [];
   for (const [name, figures] of runs) {
     if (name === ours || mine.length === 0) continue;
     const ratios = measures.map(({ of }) => pairwise(mine, figures, of));
     lines.push(row([`**${ours} / ${name}**`, ...ratios.map(ratio => `**${format(spreadOf(ratio), 2)}**`), '', '']));
     if (name === 'postfix') lines.push('', ...verdict(one, ratios[1] ?? []));
+    if (name === 'redis') notes.push(redisVerdict(ratios[1] ?? []));
   }
-  return [...lines, ''];
+  return [...lines, ...notes, ''];
 }
 
 function absolute(figures: readonly Figures[]): string[] {
@@ -58,6 +63,13 @@ function verdict({ goal }: Case, ratios: readonly number[]): string[] {
   return [
     `goal: ${goal} times Postfix end to end; ${median >= goal ? 'reached' : 'not reached'} (${median.toFixed(2)})`,
   ];
+}
+
+/** Of the rates end to end, ours on a volume to ours in Redis. */
+function redisVerdict(ratios: readonly number[]): string {
+  const inverse = spreadOf(ratios.map(ratio => 1 / ratio));
+  const word = inverse.median >= redisGoal ? 'reached' : 'not reached';
+  return `goal: in Redis ${redisGoal} of the rate end to end on a volume; ${word} (${format(inverse, 2)})`;
 }
 
 function format({ min, median, max }: Spread, digits: number): string {
