@@ -28,6 +28,19 @@ export interface Question {
   readonly bodies?: readonly (string | Buffer)[];
 }
 
+/** Those that end with each.lua. */
+const takesSeveral: ReadonlySet<ScriptName> = new Set(['enqueue', 'settle']);
+
+/** `nowMs`: in tests, for scripts that take their time from the last argument. */
+export function callOf({ partition, script, asked, bodies = [] }: Question, scripts: Scripts, nowMs?: number): Call {
+  return {
+    head: ['EVALSHA', scripts[script].sha, partition.keys.length, ...partition.keys],
+    args: [JSON.stringify(asked), ...bodies],
+    ...(nowMs === undefined ? {} : { tail: [nowMs] }),
+    several: takesSeveral.has(script),
+  };
+}
+
 export interface AskOptions {
   /** Answered only when it is as durable as was asked for. A server that would not keep it is not asked; `WhereItCan`: all the same. */
   readonly durable?: boolean | 'WhereItCan';
@@ -42,8 +55,6 @@ export interface Answer {
   readonly doubtful: boolean;
 }
 
-/** each.lua */
-const takesSeveral: ReadonlySet<ScriptName> = new Set(['enqueue', 'settle']);
 /** How long a question may take, Redis being away included. An SMTP client gets its 451 after this. */
 const patienceMs = 5000;
 const firstPauseMs = 10;
@@ -81,14 +92,10 @@ export class Conversation implements Asking {
     this.#parts = parts;
   }
 
-  async ask({ partition, script, asked, bodies = [] }: Question, options: AskOptions = {}): Promise<Answer> {
+  async ask(question: Question, options: AskOptions = {}): Promise<Answer> {
+    const { partition, script } = question;
     const { scripts, nowMs } = this.#parts;
-    const call = (): Call => ({
-      head: ['EVALSHA', scripts[script].sha, partition.keys.length, ...partition.keys],
-      args: [JSON.stringify(asked), ...bodies],
-      ...(nowMs === undefined ? {} : { tail: [nowMs()] }),
-      several: takesSeveral.has(script),
-    });
+    const call = (): Call => callOf(question, scripts, nowMs?.());
     if (script !== 'open' && !this.#opened.has(partition)) await this.#openFirst(partition);
     const { reply, doubtful } = await this.#persist(partition, call, options);
     if (!Array.isArray(reply))

@@ -1,6 +1,7 @@
 /** The real scripts on a real Redis, with a time that the schedule owns, and a network that loses questions and answers as the schedule says. */
 
-import type { Answer, Asking, Question } from '../../../../relay/queue/redis/conversation.ts';
+import { batchOf, type Call } from '../../../../relay/queue/redis/batch.ts';
+import { type Answer, type Asking, callOf, type Question } from '../../../../relay/queue/redis/conversation.ts';
 import type { Scripts } from '../../../../relay/queue/redis/scripts.ts';
 import { QueueStoreError } from '../../../../relay/queue/sqlite/errors.ts';
 import { type Command, RedisConnection, type Reply } from '../../../../relay/redis/connection.ts';
@@ -9,11 +10,11 @@ import { single } from '../redis-harness.ts';
 
 const timeoutMs = 30_000;
 
-/** Sends what many schedules ask in one turn in one write. */
+/** Sends what many schedules ask in one turn in one write, and what the relays of one ask together as a relay does. */
 export class ScriptServer {
   readonly #connection: RedisConnection;
   readonly #scripts: Scripts;
-  #waiting: { command: Command; answer: PromiseWithResolvers<Reply> }[] = [];
+  #waiting: { call: Call; answer: PromiseWithResolvers<Reply> }[] = [];
   asked = 0;
 
   private constructor(connection: RedisConnection, scripts: Scripts) {
@@ -29,17 +30,18 @@ export class ScriptServer {
     return new ScriptServer(connection, scripts);
   }
 
-  run({ partition, script, asked, bodies = [] }: Question, nowMs: number): Promise<readonly Reply[]> {
-    const args = [JSON.stringify(asked), ...bodies, nowMs];
-    return this.send(['EVALSHA', this.#scripts[script].sha, 2, ...partition.keys, ...args]) as Promise<
-      readonly Reply[]
-    >;
+  run(question: Question, nowMs: number): Promise<readonly Reply[]> {
+    return this.#ask(callOf(question, this.#scripts, nowMs)) as Promise<readonly Reply[]>;
   }
 
   send(command: Command): Promise<Reply> {
+    return this.#ask({ head: command, args: [] });
+  }
+
+  #ask(call: Call): Promise<Reply> {
     this.asked += 1;
     const answer = Promise.withResolvers<Reply>();
-    if (this.#waiting.push({ command, answer }) === 1) setImmediate(() => void this.#flush());
+    if (this.#waiting.push({ call, answer }) === 1) setImmediate(() => void this.#flush());
     return answer.promise;
   }
 
@@ -52,11 +54,12 @@ export class ScriptServer {
     const batch = this.#waiting;
     this.#waiting = [];
     try {
-      const commands = batch.map(({ command }) => command);
-      const replies = await this.#connection.run(commands, timeoutMs);
+      const calls = batch.map(({ call }) => call);
+      const { commands, resultsIn } = batchOf(calls, { together: false, merged: true });
+      const results = resultsIn(await this.#connection.run(commands, timeoutMs));
       for (const [index, { answer }] of batch.entries()) {
-        const reply = replies[index] ?? null;
-        if (reply instanceof RedisFault) answer.reject(reply);
+        const reply = results[index] ?? null;
+        if (reply instanceof RedisFault || reply === 'aborted') answer.reject(reply);
         else answer.resolve(reply);
       }
     } catch (error) {
