@@ -24,6 +24,8 @@ const relays = 3;
 const leaseMs = 30_000;
 const longestSkewMs = 3_600_000;
 const domains = ['a.example', 'b.example'];
+/** As one script call, where neither is lost. */
+const twice = [1, 2];
 
 interface Relay {
   queue: RedisQueue;
@@ -89,9 +91,9 @@ export class Schedule {
     const what = this.#random();
     if (what < 0.06) this.#crash(relay);
     else if (what < 0.14) relay.paused = true;
-    else if (what < 0.4) await this.#under(relay, () => this.#enqueue(relay));
+    else if (what < 0.4) await Promise.all(twice.map(() => this.#under(relay, () => this.#enqueue(relay))));
     else if (what < 0.62) await this.#under(relay, () => this.#claim(relay));
-    else if (what < 0.92) await this.#under(relay, () => this.#settle(relay));
+    else if (what < 0.92) await Promise.all(twice.map(() => this.#under(relay, () => this.#settle(relay))));
     else await this.#under(relay, () => this.#renew(relay));
   }
 
