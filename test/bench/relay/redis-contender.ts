@@ -62,10 +62,12 @@ async function start(task: Task, processes: number, program: Program): Promise<C
   }
 }
 
-/** Keys of the queue that no message should leave behind: all but counters, signs of life, and for a minute that a message was there. */
+/** Keys of the queue that no message should leave behind: all but counters, signs of life, and what goes by itself. */
 export async function leftIn(redis: Pick<RedisPeer, 'ask'>, keyPrefix: string): Promise<string> {
   const keys = (await redis.ask('--scan', '--pattern', `${keyPrefix}*`)).split('\n').filter(key => key !== '');
-  const left = keys.filter(key => !/:(?:meta|owners|gone:.*)$/.test(key));
+  const others = keys.filter(key => !/:(?:meta|owners|gone:.*)$/.test(key));
+  const lives = await Promise.all(others.map(key => redis.ask('PTTL', key)));
+  const left = others.filter((_, at) => Number(lives[at]) === -1);
   return left.length === 0 ? 'nothing' : `${left.length} keys: ${left.slice(0, 5).join(' ')}`;
 }
 
