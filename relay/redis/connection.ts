@@ -144,7 +144,18 @@ export class RedisConnection {
     client.on('close', () => {
       if (client === this.#client) this.#awaySinceMs ??= performance.now();
     });
+    client.on('end', () => this.#openAgain(client));
     return client;
+  }
+
+  /** The client gives up for good when it hears of a failover while it asks the Sentinels where to connect to (redis/ioredis#1683). */
+  #openAgain(ended: Redis): void {
+    if (this.#closed || ended !== this.#client) return;
+    this.#awaySinceMs ??= performance.now();
+    const timer = setTimeout(() => {
+      if (!this.#closed && ended === this.#client) this.#client = this.#open();
+    }, longestReconnectMs);
+    timer.unref();
   }
 
   async #readyWithin(ms: number): Promise<void> {

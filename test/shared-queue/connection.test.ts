@@ -9,9 +9,11 @@ import { RedisConnection } from '../../relay/redis/connection.ts';
 import type { RedisOptions } from '../../relay/redis/options.ts';
 import { programsMissing } from '../support/programs.ts';
 import { startRedis } from '../support/redis.ts';
+import { startScriptedSentinel } from '../support/scripted-sentinel.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { createTestCa } from '../support/test-ca.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 function connect(port: number, more: Pick<RedisOptions, 'tls'> = {}): RedisConnection {
   return new RedisConnection(() => ({
@@ -67,6 +69,32 @@ describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis
       const kinds = (await asked).map(answer => (answer as { kind?: unknown }).kind);
       assert.deepEqual(kinds, ['Unknown', 'Unknown']);
       assert.ok(performance.now() - began < 30_000, 'not only when its time is over');
+    } finally {
+      connection.close();
+    }
+  });
+
+  it('comes back when it hears of a failover while it asks the Sentinels where the master is', async () => {
+    await using folder = await temporaryFolder();
+    await using redis = await startRedis(folder.path);
+    await using sentinel = await startScriptedSentinel(redis.port);
+    const addresses = [{ host: '127.0.0.1', port: sentinel.port }];
+    const options: RedisOptions = { type: 'Sentinel', addresses, database: 0, sentinel: { masterName: 'queue' } };
+    const connection = new RedisConnection(() => options);
+    try {
+      await connection.waitReady(performance.now() + 5000);
+      await waitUntil('the client to listen for failovers', () => sentinel.subscribers > 0);
+      const before = sentinel.asked;
+      sentinel.hold();
+      await redis.kill();
+      await waitUntil('the client to ask for the master', () => sentinel.asked > before);
+      sentinel.tellSwitch();
+      // The client acts on it before it hears where the master is.
+      await waitUntil('the client to have heard of it', () => sentinel.subscribers === 0);
+      await redis.start();
+      sentinel.release();
+      await connection.waitReady(performance.now() + 10_000);
+      assert.deepEqual(await connection.run([['PING']], 5000), [Buffer.from('PONG')]);
     } finally {
       connection.close();
     }
