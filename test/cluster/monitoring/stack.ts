@@ -131,7 +131,10 @@ async function start(program: string, args: readonly string[], parts: AsyncDispo
     `${program} to be ready`,
     async () => {
       if (ended) throw new Error(`${program} has ended\n${running.errors()}`);
-      const answer = await fetch(`http://${address}/-/ready`).catch(() => undefined);
+      // Refused until it listens; that it ended is told above.
+      const answer = await fetch(`http://${address}/-/ready`, { signal: AbortSignal.timeout(5000) }).catch(
+        () => undefined,
+      );
       return answer?.ok;
     },
     { limitMs: readyLimitMs, everyMs: 200 },
