@@ -3,7 +3,7 @@
  * One Secret, so that each step of a rotation happens whole or not at all; nothing else remembers. It lives in the namespace of the relay,
  * never in a tenant's, and goes with the relay.
  */
-import { createHash } from 'node:crypto';
+import { createHash, createPrivateKey } from 'node:crypto';
 import type { DkimKeyStatus, DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import type { KubeObject } from '../kube/object.ts';
@@ -102,11 +102,16 @@ function keptKey({ selector, algorithm, recordValue, state, ...key }: RingKey): 
   };
 }
 
+/** Somebody has changed the Secret of a ring. Its message names the Secret, never its content. */
+export class BrokenKeys extends Error {
+  override readonly name = 'BrokenKeys';
+}
+
 const parsed = new WeakMap<KubeObject, KeyRing>();
 
 /**
  * No Secret: no keys yet. What cannot be read is never taken for that: records of its keys may be published.
- * @throws Error naming the Secret, never its content
+ * @throws BrokenKeys
  */
 export function ringOf(secret: KubeObject | undefined): KeyRing {
   if (secret === undefined) return [];
@@ -122,25 +127,54 @@ function parse(secret: KubeObject): KeyRing {
   const { namespace, name } = secret.metadata;
   try {
     const kept = JSON.parse(text(data[stateEntry])) as readonly KeptKey[];
-    return kept.map(key => ({
-      selector: key.selector,
-      algorithm: key.algorithm,
-      recordValue: key.recordValue,
-      privateKeyPem: text(data[`${key.selector}.pem`]),
-      state: key.state,
-      places: (key.domains ?? []).map(({ askedTime, ...place }) => ({ ...place, askedMs: Date.parse(askedTime) })),
-      request: key.request,
-      isRevoked: key.revoked === true,
-      createdMs: Date.parse(key.createdTime),
-      signedMs: key.signedTime === undefined ? undefined : Date.parse(key.signedTime),
-      leftMs: key.leftTime === undefined ? undefined : Date.parse(key.leftTime),
-    }));
+    const ring = kept.map(key => ringKeyOf(key, text(data[`${key.selector}.pem`])));
+    if (new Set(ring.map(({ selector }) => selector)).size < ring.length) throw new Error('a key is there twice');
+    return ring;
   } catch {
     // Whatever the parser says may repeat what it read.
-    throw new Error(
+    throw new BrokenKeys(
       `Secret ${namespace}/${name} does not hold the DKIM keys that were kept in it: restore it, or delete it for new keys`,
     );
   }
+}
+
+const placeStates: readonly unknown[] = ['Awaited', 'Seen', 'Signs'] satisfies KeyPlace['state'][];
+const keyStates: readonly unknown[] = ['Pending', 'Published', 'Active', 'Retiring'] satisfies KeyState[];
+const keyAlgorithms: readonly unknown[] = ['RSA2048', 'Ed25519'] satisfies DkimKey['algorithm'][];
+
+/** One that pods could not load would stop every policy of their relay. @throws Error where it is not as we keep it */
+function ringKeyOf(key: KeptKey, privateKeyPem: string): RingKey {
+  const { selector, algorithm, recordValue, state, domains = [], request } = key;
+  createPrivateKey(privateKeyPem);
+  const isKept =
+    selectorPattern.test(selector) &&
+    keyAlgorithms.includes(algorithm) &&
+    keyStates.includes(state) &&
+    isText(recordValue) &&
+    (request === undefined || isText(request)) &&
+    domains.every(({ domain, state: at }) => isText(domain) && placeStates.includes(at));
+  if (!isKept) throw new Error('a field is not as it is kept');
+  return {
+    ...{ selector, algorithm, recordValue, privateKeyPem, state, request },
+    places: domains.map(({ domain, state: at, askedTime }) => ({ domain, state: at, askedMs: msOf(askedTime) })),
+    isRevoked: key.revoked === true,
+    createdMs: msOf(key.createdTime),
+    signedMs: key.signedTime === undefined ? undefined : msOf(key.signedTime),
+    leftMs: key.leftTime === undefined ? undefined : msOf(key.leftTime),
+  };
+}
+
+/** It is part of the names of files and records. */
+const selectorPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
+}
+
+function msOf(time: string): number {
+  const ms = Date.parse(time);
+  if (Number.isNaN(ms)) throw new Error('a time is not one');
+  return ms;
 }
 
 /** A Secret says whose keys it holds by labels, which anybody may put on his own: it is a ring only where the relay owns it whose ring it is. */
@@ -168,7 +202,7 @@ function strangersRing(secret: KubeObject): KeyRing {
   try {
     return ringOf(secret);
   } catch (error) {
-    if (error instanceof Error) return [];
+    if (error instanceof BrokenKeys) return [];
     throw error;
   }
 }

@@ -10,10 +10,10 @@ import { type KubeObject, keyOf } from '../kube/object.ts';
 import { admitPolicies, nameOf } from './attach.ts';
 import { baseDomains } from './base-domains.ts';
 import { dkimKeyOf, type LoadedKey } from './dkim-key.ts';
-import { isRing, type KeyRing, loadedKeys, ringOf, ringSecretKey, toldKeys } from './key-ring.ts';
+import { BrokenKeys, isRing, type KeyRing, loadedKeys, ringOf, ringSecretKey, toldKeys } from './key-ring.ts';
 import type { PolicyState } from './state.ts';
 
-/** In the order of the cluster. @throws ApiError, ConnectionError when a Secret cannot be read, Error when kept keys are broken */
+/** In the order of the cluster. @throws ApiError, ConnectionError when a Secret cannot be read */
 export async function policyStatesOf(relay: MailRelay, cluster: Cluster, signal: AbortSignal): Promise<PolicyState[]> {
   const admissions = admitPolicies([relay], cluster.policiesNaming(nameOf(relay)), cluster.namespaces);
   const states: PolicyState[] = [];
@@ -33,11 +33,25 @@ export async function policyStateOf(
   cluster: Cluster,
   signal: AbortSignal,
 ): Promise<PolicyState> {
-  if (admission.status !== 'True') return { policy, admission, secretProblems: [], secrets: new Map(), keys: [] };
+  if (admission.status !== 'True') return notAttached(policy, admission);
   const { secrets, secretProblems } = await referredSecrets(policy, cluster, signal);
-  return { policy, admission, secretProblems, secrets, keys: keysOf(policy, secrets, ringIn(cluster, relay, policy)) };
+  try {
+    const keys = keysOf(policy, secrets, ringIn(cluster, relay, policy));
+    return { policy, admission, secretProblems, secrets, keys, areKeysBroken: false };
+  } catch (error) {
+    // Of one policy: the others of its relay go on.
+    if (!(error instanceof BrokenKeys)) throw error;
+    const problem: SecretProblem = { reason: 'SecretInvalid', message: error.message };
+    const problems = [...secretProblems, problem];
+    return { policy, admission, secretProblems: problems, secrets, keys: [], areKeysBroken: true };
+  }
 }
 
+export function notAttached(policy: DomainPolicy, admission: Verdict): PolicyState {
+  return { policy, admission, secretProblems: [], secrets: new Map(), keys: [], areKeysBroken: false };
+}
+
+/** @throws BrokenKeys */
 export function ringIn(cluster: Cluster, relay: MailRelay, policy: DomainPolicy): KeyRing {
   const kept = cluster.managed(secretKind, ringSecretKey(relay, policy));
   if (kept !== undefined && isRing(kept, relay)) return ringOf(kept);

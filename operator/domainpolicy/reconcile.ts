@@ -2,9 +2,10 @@
  * One pass over a policy: who takes it, its keys, its records for external-dns, its status. It waits for the API server alone: what DNS
  * says is looked up beside it, and brings the policy back here when it changes.
  */
-import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import type { DomainPolicy, DomainPolicyStatus } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { domainPolicies } from '../cluster/kinds.ts';
+import type { Stamp } from '../conditions.ts';
 import type { ControllerDeps } from '../controller.ts';
 import type { Requeue } from '../kube/workqueue.ts';
 import { tellNews } from '../news.ts';
@@ -16,13 +17,19 @@ import { type DnsRecord, desiredRecords } from './dns-record.ts';
 import type { RingKeeper, RingStep } from './keep-ring.ts';
 import { loadedKeys, type RingKey } from './key-ring.ts';
 import { isAskedFor, type SightInput, sightOf } from './key-sight.ts';
-import { policyStateOf } from './observe.ts';
+import { notAttached, policyStateOf } from './observe.ts';
 import { programmeOf } from './programme.ts';
 import { publishRecords } from './publish.ts';
 import { type CheckedRecord, checkRecord } from './record-check.ts';
 import type { RecordWatch } from './record-watch.ts';
 import type { PolicyState } from './state.ts';
-import { domainPolicyStatus, firstPolicyStatus, type Programme, type PublishProblem } from './status.ts';
+import {
+  brokenKeysStatus,
+  domainPolicyStatus,
+  firstPolicyStatus,
+  type Programme,
+  type PublishProblem,
+} from './status.ts';
 
 export interface Parts {
   readonly deps: ControllerDeps;
@@ -55,7 +62,7 @@ async function pass(policy: DomainPolicy, parts: Parts, signal: AbortSignal): Pr
   const admission = parts.admissions.verdictOn(nameOf(policy));
   if (relay === undefined || admission.status !== 'True') {
     parts.watch.forget(nameOf(policy));
-    const state: PolicyState = { policy, admission, secretProblems: [], secrets: new Map(), keys: [] };
+    const state = notAttached(policy, admission);
     await writeStatus(
       { state, keys: [], records: [], programme: 'Rejected', publishProblem: undefined },
       parts,
@@ -64,6 +71,10 @@ async function pass(policy: DomainPolicy, parts: Parts, signal: AbortSignal): Pr
     return undefined;
   }
   const state = await policyStateOf({ relay, policy, admission }, cluster, signal);
+  if (state.areKeysBroken) {
+    await putStatus(policy, brokenKeysStatus({ ...state, stamp: stampOf(policy, parts) }), parts, signal);
+    return undefined;
+  }
   return await passAttached({ ...state, relay }, parts, signal);
 }
 
@@ -156,9 +167,9 @@ interface Outcome {
   readonly taken?: string | undefined;
 }
 
-async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: AbortSignal): Promise<void> {
+async function writeStatus(outcome: Outcome, parts: Parts, signal: AbortSignal): Promise<void> {
   const { policy, admission, secretProblems } = outcome.state;
-  const { apiVersion, kind, metadata, spec } = policy;
+  const { spec } = policy;
   const status = domainPolicyStatus({
     ...{
       policy,
@@ -169,12 +180,26 @@ async function writeStatus(outcome: Outcome, { deps, watch }: Parts, signal: Abo
       programme: outcome.programme,
     },
     isChecking: spec.dns.checks === 'Enabled' && admission.status === 'True',
-    isLookedAt: watch.isLookedAt(nameOf(policy)),
+    isLookedAt: parts.watch.isLookedAt(nameOf(policy)),
     publishProblem: outcome.publishProblem,
     ...(outcome.taken !== undefined && { taken: outcome.taken }),
     previous: policy.status,
-    stamp: { nowMs: deps.clock.now(), generation: metadata.generation },
+    stamp: stampOf(policy, parts),
   });
+  await putStatus(policy, status, parts, signal);
+}
+
+function stampOf({ metadata: { generation } }: DomainPolicy, { deps }: Parts): Stamp {
+  return { nowMs: deps.clock.now(), generation };
+}
+
+async function putStatus(
+  policy: DomainPolicy,
+  status: DomainPolicyStatus,
+  { deps }: Parts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { apiVersion, kind, metadata } = policy;
   const { name, namespace } = metadata;
   const wanted = { apiVersion, kind, metadata: { name, namespace }, status };
   tellNews(deps.events, policy, status.conditions);

@@ -11,6 +11,7 @@ export interface PolicyState {
   readonly secretProblems: readonly SecretProblem[];
   /** Secrets that it refers to and that are as they should be, by `namespace/name`. */
   readonly secrets: ReadonlyMap<string, SecretData>;
-  /** Those that the pods load now. */
+  /** Those that the pods load now. None where the Secret that keeps them is broken, which is one of the problems then. */
   readonly keys: readonly LoadedKey[];
+  readonly areKeysBroken: boolean;
 }

@@ -91,6 +91,27 @@ export function firstPolicyStatus(stamp: Stamp): DomainPolicyStatus {
   return { conditions: conditionsOf(verdicts, [], stamp) };
 }
 
+type BrokenObservation = Pick<PolicyObservation, 'policy' | 'admission' | 'secretProblems' | 'stamp'>;
+
+/** The Secret of its keys is broken: what was told of keys and their records stands, so that nobody takes the records of keys away that sign. */
+export function brokenKeysStatus({ policy, admission, secretProblems, stamp }: BrokenObservation): DomainPolicyStatus {
+  const { conditions = [], observedGeneration: _, ...before } = policy.status ?? {};
+  const refs = resolvedRefs({ secretProblems });
+  const asBefore = (type: ConditionType): Verdict =>
+    verdictBefore({ previous: policy.status }, type) ?? unknown(type, 'Pending', 'not looked at yet');
+  const dkim = unknown(
+    'DKIMReady',
+    'SecretInvalid',
+    'which keys there are cannot be read; pods sign with those they have',
+  );
+  const verdicts = [admission, refs, dkim, asBefore('DNSPublished'), asBefore('Programmed')];
+  return {
+    ...before,
+    ...(stamp.generation !== undefined && { observedGeneration: stamp.generation }),
+    conditions: conditionsOf([summary(verdicts, ['DNSPublished']), ...verdicts], conditions, stamp),
+  };
+}
+
 interface DnsPart {
   readonly dnsRecords: NonNullable<DomainPolicyStatus['dnsRecords']>;
   readonly dkimReady: Verdict;
@@ -129,12 +150,12 @@ function dnsAsBefore(observed: PolicyObservation): DnsPart | undefined {
   };
 }
 
-function verdictBefore({ previous }: PolicyObservation, wanted: ConditionType): Verdict | undefined {
+function verdictBefore({ previous }: Pick<PolicyObservation, 'previous'>, wanted: ConditionType): Verdict | undefined {
   const before = previous?.conditions?.find(({ type }) => type === wanted);
   return before && ({ type: wanted, status: before.status, reason: before.reason, message: before.message } as Verdict);
 }
 
-function resolvedRefs({ secretProblems }: PolicyObservation): Verdict {
+function resolvedRefs({ secretProblems }: Pick<PolicyObservation, 'secretProblems'>): Verdict {
   const [first] = secretProblems;
   return first === undefined
     ? holds('ResolvedRefs', 'ResolvedRefs', 'every Secret that is referred to is there')

@@ -66,8 +66,8 @@ export async function observe(
   };
 }
 
-function attachedPolicy({ policy, secretProblems, keys }: PolicyState): AttachedPolicy {
-  return { policy, complete: secretProblems.length === 0, keys };
+function attachedPolicy({ policy, secretProblems, keys, areKeysBroken }: PolicyState): AttachedPolicy {
+  return { policy, complete: secretProblems.length === 0, keys, areKeysBroken };
 }
 
 interface Referred {

@@ -7,6 +7,7 @@ export const longFiles: Needs = {
   'test/apiserver/apply.test.ts': { seconds: 6, cores: 0.5 },
   'test/apiserver/domainpolicy.test.ts': { seconds: 13, cores: 0.6 },
   'test/apiserver/events.test.ts': { seconds: 4, cores: 0.6 },
+  'test/apiserver/hostile-objects.test.ts': { seconds: 8, cores: 0.8 },
   'test/apiserver/kubectl.test.ts': { seconds: 13, cores: 1 },
   'test/apiserver/lease.test.ts': { seconds: 8, cores: 0.6 },
   'test/apiserver/mailrelay-life.test.ts': { seconds: 28, cores: 0.55 },

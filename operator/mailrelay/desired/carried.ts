@@ -41,8 +41,8 @@ type Key = NonNullable<PolicyInput['dkim']>[number];
 
 /** Of what signed before, what may sign still. Unchanged (the same object) where that is all. */
 function lessSigning(before: PolicyInput, now: AttachedPolicy | undefined, ended: (key: Key) => Key[]): PolicyInput {
-  // Keys of a Secret that is missing are not known to have been taken away.
-  const isUnknown = now?.complete === false && now.policy.spec.dkim.type === 'SecretRef';
+  // Keys of a Secret that is missing or broken are not known to have been taken away.
+  const isUnknown = now?.areKeysBroken || (now?.complete === false && now.policy.spec.dkim.type === 'SecretRef');
   if (isUnknown || before.dkim === undefined) return before;
   const domains = [...new Set(before.domains.map(baseDomain))];
   const dkim = before.dkim.flatMap(key => {

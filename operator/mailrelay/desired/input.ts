@@ -31,6 +31,8 @@ export interface AttachedPolicy {
   readonly complete: boolean;
   /** Those that the pods load. */
   readonly keys: readonly LoadedKey[];
+  /** Which those are is not known: the Secret that keeps them cannot be read. Left out: it can. */
+  readonly areKeysBroken?: boolean;
 }
 
 /** Made by chance once, in reconcile, and kept in the Secret `names.keys`, which no pod mounts. */

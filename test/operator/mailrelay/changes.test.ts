@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterChange } from '../../../operator/cluster/change.ts';
 import { domainPolicies, mailRelays, secrets } from '../../../operator/cluster/kinds.ts';
+import { dkimKeyOf, mintDkimKey } from '../../../operator/domainpolicy/dkim-key.ts';
 import { ringSecret } from '../../../operator/domainpolicy/key-ring.ts';
 import { freshKey } from '../../../operator/domainpolicy/rotation.ts';
 import type { KubeObject } from '../../../operator/kube/object.ts';
@@ -67,11 +68,9 @@ test('what is made for a relay concerns it, by its labels', () => {
     assert.deepEqual(concerned({ about, resource: secrets, object, previous: undefined }), ['mail/outbound']);
 });
 
-test('a step of DKIM keys concerns the relay only where it changes what pods load', () => {
-  const key = freshKey(
-    { selector: 'k', algorithm: 'Ed25519', privateKeyPem: 'pem', recordValue: 'v=DKIM1' },
-    { domains: [], request: undefined, nowMs: 0 },
-  );
+test('a step of DKIM keys concerns the relay only where it changes what pods load', async () => {
+  const minted = dkimKeyOf(await mintDkimKey('Ed25519'));
+  const key = freshKey(minted, { domains: [], request: undefined, nowMs: 0 });
   const pending = ringSecret(storedRelay(), domainPolicy(), [key]) as KubeObject;
   const published = ringSecret(storedRelay(), domainPolicy(), [{ ...key, state: 'Published' }]) as KubeObject;
   const change = { about: 'Managed', resource: secrets };

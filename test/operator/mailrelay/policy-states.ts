@@ -13,6 +13,7 @@ export async function policyStatesOf(relay: MailRelay, cluster: Cluster): Promis
     secretProblems: [],
     secrets: new Map(),
     keys: verdict.status === 'True' ? [keyFor(nameOf(policy))] : [],
+    areKeysBroken: false,
   }));
 }
 
