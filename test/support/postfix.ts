@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
-import { mustRun, startProcess } from './processes.ts';
+import { mustRun, type OwnedProcess, startProcess } from './processes.ts';
 import { RawClient } from './raw-client.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -93,12 +93,12 @@ export async function startPostfix(folder: string, options: PostfixOptions): Pro
   const listener = `${address}:${port} inet n - n - ${servers} smtpd`;
   await writeFile(join(folder, 'master.cf'), [listener, ...services, ''].join('\n'));
   const log = (): Promise<string> => readFile(join(folder, 'log'), 'utf8');
-  // -d: stays in the foreground and in our process group. Its servers end by themselves when it has ended.
+  // -d: stays in the foreground and in our process group.
   const master = startProcess(join(programs, 'master'), ['-c', folder, '-d'], { env: { MAIL_CONFIG: folder } });
   try {
     await waitUntil('Postfix to greet', () => greets(port, address), { limitMs: 20_000, everyMs: 50 });
   } catch (cause) {
-    await master.stop('SIGTERM');
+    await stop(master);
     const text = `${master.errors()}\n${existsSync(join(folder, 'log')) ? await log() : 'no log'}`;
     throw new Error(`Postfix did not start:\n${text}`, { cause });
   }
@@ -111,8 +111,26 @@ export async function startPostfix(folder: string, options: PostfixOptions): Pro
       (
         await Promise.all(['active', 'incoming', 'deferred'].map(name => countFiles(join(folder, 'queue', name))))
       ).reduce((sum, count) => sum + count),
-    [Symbol.asyncDispose]: async () => void (await master.stop('SIGTERM')),
+    [Symbol.asyncDispose]: () => stop(master),
   };
+}
+
+/** Its servers, too: by themselves they end when their clients have left, and relays keep connections for ten seconds. */
+async function stop(master: OwnedProcess): Promise<void> {
+  const text = await readFile(`/proc/${master.pid}/task/${master.pid}/children`, 'utf8').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return '';
+    throw error;
+  });
+  const ended = master.stop('SIGTERM');
+  for (const id of text.split(' ').filter(each => each !== '')) {
+    try {
+      process.kill(Number(id), 'SIGTERM');
+    } catch (error) {
+      // It ended by itself.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    }
+  }
+  await ended;
 }
 
 interface Owner {
