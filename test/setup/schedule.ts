@@ -5,6 +5,8 @@ export interface Need {
   readonly seconds: number;
   /** Busy on average. */
   readonly cores: number;
+  /** What no two that run at once may have: each has it in a moment that the other would spoil. */
+  readonly alone?: readonly string[];
 }
 
 /** For what measures, so that nothing runs beside it. The smallest machine we care for has as many. */
@@ -32,17 +34,30 @@ export function nextFile(
   const busy = running.map(file => needOf(file, needs).cores);
   if (running.length >= most || Math.max(...busy) >= allCores) return undefined;
   const left = room - busy.reduce((sum, cores) => sum + cores, 0);
-  return waiting.find(file => needOf(file, needs).cores <= Math.min(left, allCores - 0.1));
+  const taken = new Set(running.flatMap(file => needOf(file, needs).alone ?? []));
+  return waiting.find(file => {
+    const { cores, alone = [] } = needOf(file, needs);
+    return cores <= Math.min(left, allCores - 0.1) && alone.every(each => !taken.has(each));
+  });
 }
 
-/** What waits goes late: it fits beside whatever else is left. What takes all cores goes last: others would wait for its turn. */
+/**
+ * What keeps the most work from running beside it goes first, with that work: it is what a run waits for in the end. What waits goes late:
+ * it fits beside whatever else is left. What takes all cores goes last: others would wait for its turn.
+ */
 export function inOrder(files: readonly string[], needs: Needs): string[] {
-  const takesAll = (file: string): boolean => needOf(file, needs).cores >= allCores;
   const workOf = (file: string): number => needOf(file, needs).seconds * needOf(file, needs).cores;
-  return files.toSorted((a, b) => {
-    if (takesAll(a) !== takesAll(b)) return takesAll(a) ? 1 : -1;
-    return workOf(b) - workOf(a);
-  });
+  const takesAll = (file: string): number => (needOf(file, needs).cores >= allCores ? 1 : 0);
+  function chainOf(file: string): number {
+    const mine = new Set(needOf(file, needs).alone);
+    if (mine.size === 0) return 0;
+    const others = files.filter(other => needOf(other, needs).alone?.some(each => mine.has(each)));
+    return others.reduce((sum, other) => sum + workOf(other), 0);
+  }
+  const chains = new Map(files.map(file => [file, chainOf(file)]));
+  return files.toSorted(
+    (a, b) => takesAll(a) - takesAll(b) || (chains.get(b) ?? 0) - (chains.get(a) ?? 0) || workOf(b) - workOf(a),
+  );
 }
 
 /** Runs each once; resolves when all have ended. */
