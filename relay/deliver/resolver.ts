@@ -51,13 +51,13 @@ export function createMailResolver(options: ResolverOptions): MailResolver {
   const addressCache = new TtlCache<Lookup<string>>(maxCachedNames, options.now);
   const { timeoutMs: timeout = 5000, tries = 3 } = options;
   let nameservers: readonly string[] | undefined;
-  let resolver = new Resolver({ timeout, tries });
+  let resolver = new Resolver({ timeout, tries, maxTimeout: timeout });
 
   function current(): Resolver {
     const wanted = options.nameservers();
     if (wanted === nameservers) return resolver;
     nameservers = wanted;
-    resolver = new Resolver({ timeout, tries });
+    resolver = new Resolver({ timeout, tries, maxTimeout: timeout });
     if (wanted.length > 0) resolver.setServers([...wanted]);
     return resolver;
   }

@@ -61,6 +61,17 @@ test('answers are kept for a time, failures of the nameserver are not', async ()
   assert.equal(count('mx.test'), 2);
 });
 
+test('a nameserver that is silent is asked again after the same time each time, so that one that is back is soon heard', async () => {
+  await using zone = await startZone(table);
+  const resolver = createMailResolver({ nameservers: () => [zone.nameserver], now: () => 0, timeoutMs: 500, tries: 5 });
+  const startedMs = performance.now();
+  assert.equal((await resolver.mx('silent.test')).type, 'Unavailable');
+  const tookMs = performance.now() - startedMs;
+  assert.equal(zone.questions.filter(question => question === 'MX silent.test').length, 5);
+  // 2.5 s; 8 to 15.5 s if each time were twice as long as the one before.
+  assert.ok(tookMs < 7000, `${tookMs} ms`);
+});
+
 test('nameservers that change are asked from then on', async () => {
   await using first = await startZone({});
   await using second = await startZone(table);
