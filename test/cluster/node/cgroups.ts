@@ -1,5 +1,6 @@
 /** The cgroup of a run, in every hierarchy of this machine (one with cgroup v2). All that its node runs in containers is below it. */
-import { mkdir, readdir, readFile, rmdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { waitUntil } from '../../support/wait-until.ts';
 
@@ -7,7 +8,20 @@ import { waitUntil } from '../../support/wait-until.ts';
 export const runtimeCgroup = 'runtime';
 
 export async function makeCgroups(id: string): Promise<void> {
-  for (const hierarchy of await hierarchies()) await mkdir(join(hierarchy, id, runtimeCgroup), { recursive: true });
+  for (const hierarchy of await hierarchies()) {
+    await mkdir(join(hierarchy, id, runtimeCgroup), { recursive: true });
+    await weigh(join(hierarchy, id));
+  }
+}
+
+/** As on a machine of its own: else all of a node's pods together get as much of busy processors as one process beside them does. */
+async function weigh(folder: string): Promise<void> {
+  const cores = availableParallelism();
+  const weights = { 'cpu.shares': 1024 * cores, 'cpu.weight': Math.min(100 * cores, 10_000) };
+  for (const [file, weight] of Object.entries(weights)) {
+    // Each is in one hierarchy at most.
+    if ((await readdir(folder)).includes(file)) await writeFile(join(folder, file), String(weight));
+  }
 }
 
 /** Files that a process writes its own id into to be there. */
