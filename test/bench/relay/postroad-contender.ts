@@ -42,7 +42,10 @@ export async function startPostroad(
   await writeFile(configFile, JSON.stringify({ ...config(task, zone), ...(queue === undefined ? {} : { queue }) }));
   const dataDir = join(task.folder, 'data');
   await mkdir(dataDir, { recursive: true });
-  const logFile = join(task.folder, 'log');
+  // Not beside its configuration, whose folder it watches.
+  const logFolder = join(task.folder, 'log');
+  await mkdir(logFolder, { recursive: true });
+  const logFile = join(logFolder, 'relay.log');
   await writeFile(logFile, '');
   const args = [...nodeOptions, join(root, 'relay', 'main.ts'), '--config', configFile, '--data-dir', dataDir];
   // The shell puts itself out of the way: the log goes to a file without passing through the bench.
