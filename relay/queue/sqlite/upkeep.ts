@@ -1,6 +1,7 @@
 /**
  * A checkpoint copies the log into the database and lets the log be overwritten from its head. It runs after a batch was
- * answered, so nobody's 250 waits for it, but the next batch may.
+ * answered, so nobody's 250 waits for it, but the next batch may. Where claims come, it waits for the next one, as long as the
+ * log has room: what follows a claim are its settlements, for which nobody waits, while the claim that follows settlements would wait.
  *
  * How often follows from how long the last one took. Mail that comes and goes leaves its pages to the next before they are
  * ever copied: 1,000 frames take 2 ms, and less often is cheaper. A backlog that fills or drains touches a new page with each
@@ -12,6 +13,8 @@ import { isFull } from './errors.ts';
 
 const wantedMs = 5;
 const fewestFrames = 192;
+/** Batches. */
+const claimsComeWithin = 32;
 /** Looks for unused pages once in so many batches. */
 const lookEvery = 64;
 /** What a backlog left is kept for the next one up to 64 MiB or a quarter of the file; the rest goes back to the file system. */
@@ -19,8 +22,8 @@ const keptPages = 4096;
 const pagesAtOnce = 128;
 
 export interface Upkeep {
-  /** To be called after each batch was answered. */
-  run(): void;
+  /** To be called after each batch was answered; `claimed`: it held a claim. */
+  run(claimed: boolean): void;
   /**
    * The log could not be copied because the disk is full. What is left of it belongs to settlements, which make room: messages
    * have to wait until a copy succeeds.
@@ -33,9 +36,11 @@ export function createUpkeep(db: DatabaseSync, mostFrames: number): Upkeep {
   const copy = db.prepare('PRAGMA wal_checkpoint(PASSIVE)');
   const unusedPages = db.prepare('PRAGMA freelist_count');
   const allPages = db.prepare('PRAGMA page_count');
+  const half = Math.ceil(mostFrames / 2);
   const leastFrames = Math.min(fewestFrames, mostFrames);
   let frames = mostFrames;
   let batches = 0;
+  let sinceClaim = Number.POSITIVE_INFINITY;
   let stuck = false;
 
   function checkpoint(): void {
@@ -47,6 +52,12 @@ export function createUpkeep(db: DatabaseSync, mostFrames: number): Upkeep {
     else if (tookMs < wantedMs) frames = Math.min(mostFrames, Math.ceil(frames * 1.25));
   }
 
+  function dueAt(claimed: boolean): number {
+    sinceClaim = claimed ? 0 : sinceClaim + 1;
+    if (claimed) return Math.min(frames, half);
+    return sinceClaim < claimsComeWithin ? mostFrames : frames;
+  }
+
   function reclaim(): void {
     const unused = int(unusedPages.get() ?? {}, 'freelist_count');
     if (unused <= keptPages || unused * 4 <= int(allPages.get() ?? {}, 'page_count')) return;
@@ -56,12 +67,12 @@ export function createUpkeep(db: DatabaseSync, mostFrames: number): Upkeep {
   }
 
   return {
-    run() {
+    run(claimed) {
       try {
         batches += 1;
         // A smaller database needs less of the disk, if need be none that it has not: its last pages are the ones that do not fit.
         if (stuck) db.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`);
-        if (stuck || int(length.get() ?? {}, 'log') >= frames) checkpoint();
+        if (stuck || int(length.get() ?? {}, 'log') >= dueAt(claimed)) checkpoint();
         else if (batches % lookEvery === 0) reclaim();
       } catch (error) {
         if (!isFull(error)) throw error;

@@ -67,7 +67,8 @@ function serve(port: MessagePort, store: Store, dataDir: string): void {
 
   function run(batches: readonly Batch[]): void {
     const requests = batches.map(requestsOf);
-    const { results, doomedFiles, fault } = store.transaction(requests.flat());
+    const all = requests.flat();
+    const { results, doomedFiles, fault } = store.transaction(all);
     let from = 0;
     for (const [index, { batch, bytes }] of batches.entries()) {
       const to = from + (requests[index]?.length ?? 0);
@@ -76,6 +77,7 @@ function serve(port: MessagePort, store: Store, dataDir: string): void {
     }
     removeAll(doomedFiles);
     if (fault !== undefined) say({ type: 'fault', failure: toFailure(fault) });
+    store.database.upkeep.run(all.some(({ op }) => op.op === 'claim'));
   }
 
   function answer(batch: number, bytes: Uint8Array<ArrayBuffer>, all: readonly Result[]): void {
@@ -98,10 +100,7 @@ function serve(port: MessagePort, store: Store, dataDir: string): void {
 
   port.on('message', (first: ToWorker) => {
     const { batches, close: closing } = drain(port, first);
-    if (batches.length > 0) {
-      run(batches);
-      store.database.upkeep.run();
-    }
+    if (batches.length > 0) run(batches);
     if (closing) void close();
   });
 }
