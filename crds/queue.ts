@@ -112,7 +112,7 @@ export const queue = union(
     rules: [
       {
         rule: 'self.type == oldSelf.type',
-        message: 'type must stay as it is: make a second MailRelay and hand the backlog over',
+        message: 'type must stay as it is: make a second MailRelay, and let this one deliver what it holds',
         fieldPath: '.type',
         check: (self, oldSelf) => self.type === oldSelf.type,
       },

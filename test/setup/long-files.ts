@@ -12,6 +12,7 @@ export const longFiles: Needs = {
   'test/apiserver/lease.test.ts': { seconds: 8, cores: 0.6 },
   'test/apiserver/mailrelay-life.test.ts': { seconds: 28, cores: 0.55 },
   'test/apiserver/mailrelay-objects.test.ts': { seconds: 11, cores: 0.9 },
+  'test/apiserver/moves-between-stores.test.ts': { seconds: 30, cores: 0.6 },
   'test/apiserver/node-stand-in.test.ts': { seconds: 9, cores: 0.8 },
   'test/apiserver/operator-dies.test.ts': { seconds: 60, cores: 1.2 },
   'test/apiserver/operator-leads.test.ts': { seconds: 17, cores: 0.5 },
