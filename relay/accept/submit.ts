@@ -66,6 +66,7 @@ export async function submitMessage(session: Session, received: ReceivedMessage)
     sender: received.sender,
     tenant: policy.namespace,
     policy: `${policy.namespace}/${policy.name}`,
+    ...(policy.tls === 'Opportunistic' ? {} : { tls: policy.tls }),
     receivedTimeMs,
     expiryTimeMs: receivedTimeMs + config.retry.messageLifetimeSeconds * 1000,
     head: Buffer.concat([signature, trace, added]),

@@ -56,6 +56,8 @@ export interface MessageRecord {
   readonly tenant: string;
   /** `namespace/name` of the DomainPolicy it was accepted under; null for our own DSNs. */
   readonly policy: string | null;
+  /** What that policy demanded of the way out when the message was accepted, for when the policy is gone. Left out: nothing. */
+  readonly tls?: 'Required' | 'Verified';
   readonly receivedTimeMs: number;
   /** After this a recipient that is still deferred fails. */
   readonly expiryTimeMs: number;

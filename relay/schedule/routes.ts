@@ -54,7 +54,9 @@ export class Routes {
   #wantedTls({ message }: Claim): PolicyConfig['tls'] {
     // RFC 8689 s4.2.1: the next hop's certificate must be verified.
     if (message.sender.requireTls) return 'Verified';
-    return message.policy === null ? 'Opportunistic' : (this.#policy(message.policy)?.tls ?? 'Opportunistic');
+    const policy = message.policy === null ? undefined : this.#policy(message.policy);
+    // Its owner may ask less for what waits, too; that it is gone says nothing of the kind.
+    return policy?.tls ?? message.tls ?? 'Opportunistic';
   }
 
   #policy(name: string): PolicyConfig | undefined {

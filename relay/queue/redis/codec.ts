@@ -11,6 +11,8 @@ type RecipientRow = readonly [path: string, domain: string, destination: string,
 export interface StoredRecord {
   readonly t: string;
   readonly p: string | null;
+  /** Left out: nothing was demanded. */
+  readonly l?: 'Required' | 'Verified';
   readonly rt: number;
   readonly e: number;
   readonly s: EnvelopeSender;
@@ -38,6 +40,7 @@ export function recordOf(message: NewMessage, { pieces, compressed }: PackedCont
   return {
     t: message.tenant,
     p: message.policy,
+    ...(message.tls === undefined ? {} : { l: message.tls }),
     rt: message.receivedTimeMs,
     e: message.expiryTimeMs,
     s: {
@@ -80,6 +83,7 @@ export function messageRecordOf(id: string, record: StoredRecord): MessageRecord
     sender: record.s,
     tenant: record.t,
     policy: record.p,
+    ...(record.l === undefined ? {} : { tls: record.l }),
     receivedTimeMs: record.rt,
     expiryTimeMs: record.e,
   };

@@ -93,8 +93,9 @@ export function bornLeased(
   wire: WireMessage,
   rest: Pick<Claim, 'content' | 'leaseExpiryTimeMs' | 'leaseEra'>,
 ): Claim[] {
-  const { id, sender, tenant, policy, receivedTimeMs, expiryTimeMs, head, recipients } = message;
-  const record = { id, sender, tenant, policy, receivedTimeMs, expiryTimeMs };
+  const { id, sender, tenant, policy, tls, receivedTimeMs, expiryTimeMs, head, recipients } = message;
+  const demanded = tls === undefined ? {} : { tls };
+  const record = { id, sender, tenant, policy, ...demanded, receivedTimeMs, expiryTimeMs };
   return wire.groups.map(({ to, x, token = '' }) => ({
     token,
     message: record,

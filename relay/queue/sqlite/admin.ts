@@ -42,7 +42,7 @@ export function createAdministration(db: DatabaseSync, memory: Memory, due: DueR
     const orcpt = textOrNull(row, 'orcpt');
     return {
       id: text(row, 'id'),
-      sender: decodeSender(text(message, 'sender')),
+      ...decodeSender(text(message, 'sender')),
       tenant: text(row, 'tenant'),
       policy: textOrNull(message, 'policy'),
       receivedTimeMs: int(message, 'received'),

@@ -37,8 +37,9 @@ export function createClaims(epoch: number): Tokens {
     },
 
     bornLeased({ head, content, recipients, ...rest }, tokens, leaseExpiryTimeMs) {
-      const { id, sender, tenant, policy, receivedTimeMs, expiryTimeMs } = rest;
-      const message = { id, sender, tenant, policy, receivedTimeMs, expiryTimeMs };
+      const { id, sender, tenant, policy, tls, receivedTimeMs, expiryTimeMs } = rest;
+      const demanded = tls === undefined ? {} : { tls };
+      const message = { id, sender, tenant, policy, ...demanded, receivedTimeMs, expiryTimeMs };
       const byDestination = new Map<string, QueuedRecipient[]>();
       for (const [index, recipient] of recipients.entries()) {
         const queued = { ...recipient, index, attempts: 0, delayWarned: false };
@@ -78,7 +79,7 @@ export function toClaim(claimed: ClaimedMessage, { token, leaseExpiryTimeMs, spo
   const { buffer, byteOffset, length } = bytes;
   return {
     token,
-    message: { id, sender: decodeSender(sender), tenant, policy, receivedTimeMs: received, expiryTimeMs: expiry },
+    message: { id, ...decodeSender(sender), tenant, policy, receivedTimeMs: received, expiryTimeMs: expiry },
     head: Buffer.from(buffer, byteOffset, headBytes),
     content:
       file === null

@@ -5,6 +5,7 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { EnvelopeSender, Notify } from '../../smtp/envelope.ts';
 import type { Reply } from '../../smtp/reply.ts';
+import type { MessageRecord } from '../queue.ts';
 import { QueueStoreError } from './errors.ts';
 
 export type Row = Record<string, SQLOutputValue>;
@@ -65,17 +66,23 @@ export function decodeNotify(bits: number): readonly Notify[] {
   return bits === 0 ? none : notifyBits.filter((_, bit) => (bits & (1 << bit)) !== 0);
 }
 
-export function encodeSender(sender: EnvelopeSender): string {
+/** What the column `sender` holds. */
+type Sent = Pick<MessageRecord, 'sender' | 'tls'>;
+
+export function encodeSender({ sender, tls }: Sent): string {
   const { reversePath, body, smtputf8, requireTls, ret, envid } = sender;
-  return JSON.stringify({ reversePath, body, smtputf8, requireTls, ret, envid });
+  return JSON.stringify({ reversePath, body, smtputf8, requireTls, ret, envid, tls });
 }
 
-export function decodeSender(json: string): EnvelopeSender {
+export function decodeSender(json: string): Sent {
   const value: unknown = JSON.parse(json);
-  return isSender(value) ? value : damaged('sender');
+  if (!isSender(value)) return damaged('sender');
+  if (value.tls === undefined) return { sender: value };
+  const { tls, ...sender } = value;
+  return { sender, tls };
 }
 
-function isSender(value: unknown): value is EnvelopeSender {
+function isSender(value: unknown): value is EnvelopeSender & Pick<MessageRecord, 'tls'> {
   if (typeof value !== 'object' || value === null) return false;
   return 'reversePath' in value && typeof value.reversePath === 'object' && 'body' in value && 'smtputf8' in value;
 }

@@ -67,7 +67,7 @@ function rowOf(message: NewMessage, { file, contentBytes }: Pick<MessageRow, 'fi
     policy: message.policy,
     received: message.receivedTimeMs,
     expiry: message.expiryTimeMs,
-    sender: encodeSender(message.sender),
+    sender: encodeSender(message),
     at: 0,
     headBytes: message.head.length,
     contentBytes,

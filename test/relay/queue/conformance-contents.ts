@@ -17,12 +17,14 @@ export function contents(suite: Suite): void {
         ret: 'HDRS',
         envid: 'x y',
       } as const;
-      const sent = message(suite.clock, { sender, recipients, content: contentOf(bytes), policy: null });
+      const sent = message(suite.clock, { sender, recipients, content: contentOf(bytes), tls: 'Verified' });
       assert.deepEqual(await suite.queue.enqueue(sent), []);
       await suite.reopen();
       const claim = only(await suite.claimed());
       const { head, content, recipients: _, ...record } = sent;
       assert.deepEqual(claim.message, record);
+      const [entry] = (await suite.queue.list({}, { limit: 10 })).items;
+      assert.deepEqual([entry?.sender, entry?.tls], [sender, 'Verified']);
       assert.deepEqual(claim.head, head);
       assert.deepEqual(claim.content.bytes, content.bytes);
       assert.deepEqual(await readAll(claim.content), bytes);
@@ -42,6 +44,7 @@ export function contents(suite: Suite): void {
 
     it('is born leased when asked, one claim a destination, with the content still in memory', async () => {
       const sent = message(suite.clock, {
+        tls: 'Required',
         recipients: [to('a@one.example'), to('b@two.example'), to('c@one.example')],
       });
       const claims = await suite.queue.enqueue(sent, { leaseMs: 1000 });
@@ -52,7 +55,8 @@ export function contents(suite: Suite): void {
           ['direct/two.example', [1]],
         ],
       );
-      for (const { content, dueTimeMs, leaseExpiryTimeMs } of claims) {
+      for (const { message: record, content, dueTimeMs, leaseExpiryTimeMs } of claims) {
+        assert.equal(record.tls, 'Required');
         assert.equal(dueTimeMs, sent.receivedTimeMs);
         assert.equal(content.bytes, sent.content.bytes);
         assert.equal(leaseExpiryTimeMs, suite.clock.now() + 1000);
