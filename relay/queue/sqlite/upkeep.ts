@@ -1,7 +1,7 @@
 /**
  * A checkpoint copies the log into the database and lets the log be overwritten from its head. It runs after a batch was
  * answered, so nobody's 250 waits for it, but the next batch may. Where claims come, it waits for the next one, as long as the
- * log has room: what follows a claim are its settlements, for which nobody waits, while the claim that follows settlements would wait.
+ * log has room, and so does the giving back of pages: what follows a claim are its settlements, for which nobody waits, while the claim that follows settlements would wait.
  *
  * How often follows from how long the last one took. Mail that comes and goes leaves its pages to the next before they are
  * ever copied: 1,000 frames take 2 ms, and less often is cheaper. A backlog that fills or drains touches a new page with each
@@ -59,21 +59,23 @@ export function createUpkeep(db: DatabaseSync, mostFrames: number): Upkeep {
   }
 
   function reclaim(): void {
+    batches = 0;
     const unused = int(unusedPages.get() ?? {}, 'freelist_count');
     if (unused <= keptPages || unused * 4 <= int(allPages.get() ?? {}, 'page_count')) return;
     db.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`);
     // There may be more: look again after the next batch.
-    batches = -1;
+    batches = lookEvery;
   }
 
   return {
     run(claimed) {
       try {
         batches += 1;
+        const most = dueAt(claimed);
         // A smaller database needs less of the disk, if need be none that it has not: its last pages are the ones that do not fit.
         if (stuck) db.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`);
-        if (stuck || int(length.get() ?? {}, 'log') >= dueAt(claimed)) checkpoint();
-        else if (batches % lookEvery === 0) reclaim();
+        if (stuck || int(length.get() ?? {}, 'log') >= most) checkpoint();
+        else if (batches >= lookEvery && (claimed || sinceClaim >= claimsComeWithin)) reclaim();
       } catch (error) {
         if (!isFull(error)) throw error;
         stuck = true;

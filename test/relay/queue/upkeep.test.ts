@@ -33,3 +33,30 @@ test('it is copied behind a claim when it is half full, so that the next claim d
   assert.equal(await framesUntilCopied(() => true), mostFrames / 2);
   assert.equal(await framesUntilCopied(round => round === 10 || round === 30), 31);
 });
+
+/** In which of the first rounds pages that a backlog left were given back to the file system. */
+async function roundsThatGaveBack(rounds: number, claims: (round: number) => boolean): Promise<number[]> {
+  await using folder = await temporaryFolder();
+  using db = new DatabaseSync(join(folder.path, 'test.db'));
+  db.exec('PRAGMA page_size = 512; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL');
+  db.exec(`PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = OFF; CREATE TABLE t (b BLOB);
+           INSERT INTO t WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 7000)
+           SELECT zeroblob(450) FROM n; DELETE FROM t`);
+  const upkeep = createUpkeep(db, 1_000_000);
+  const pages = db.prepare('PRAGMA page_count');
+  const gave: number[] = [];
+  for (let round = 1; round <= rounds; round += 1) {
+    const before = Number(pages.get()?.['page_count']);
+    upkeep.run(claims(round));
+    if (Number(pages.get()?.['page_count']) < before) gave.push(round);
+  }
+  return gave;
+}
+
+test('unused pages are given back some at a time, where nobody claims', async () => {
+  assert.deepEqual(await roundsThatGaveBack(67, () => false), [64, 65, 66, 67]);
+});
+
+test('unused pages are given back behind claims, where claims come', async () => {
+  assert.deepEqual(await roundsThatGaveBack(100, round => round % 20 === 0), [80, 100]);
+});
