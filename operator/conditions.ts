@@ -42,6 +42,8 @@ export const reasons = {
   ConfigurationTooLarge:
     'Not all policies fit into the objects that carry the configuration: some of the namespace that takes up most are left out. Where it does not fit without policies, the last good one stays.',
   PodsUnavailable: 'Fewer pods are ready than the disruption budget leaves.',
+  QueueStoreTrouble:
+    'Fewer pods are ready than the disruption budget leaves: the Redis of the queue would not keep mail as durability asks, so that none is taken.',
   Parked: 'No pods are asked for.',
   Terminating: 'The object is being deleted: no new mail is taken.',
   RollingOut: 'Pods are being made, replaced or removed.',

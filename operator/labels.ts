@@ -8,7 +8,7 @@ type Labels = Readonly<Record<string, string>>;
 /** Who writes through server-side apply. Changing it would leave every field to two owners. */
 export const fieldManager = 'postroad-operator';
 
-/** Keeps the number of pods when it passes to an autoscaler (desired/replica-handover.ts). */
+/** Keeps the number of pods when it passes to an autoscaler (desired/workload.ts), and marks pods that go first (desired/deletion-costs.ts). */
 export const handoverFieldManager = 'postroad-handover';
 
 /** On a pod: the configuration that its files should hold. Changing it makes kubelet look at once instead of within its sync period. */
@@ -16,6 +16,9 @@ export const revisionAnnotation = 'postroad.dev/configuration-revision';
 
 /** On a pod: how many times it was told again of that configuration, since kubelet may have looked too early. */
 export const nudgesAnnotation = 'postroad.dev/nudges';
+
+/** On a pod: Kubernetes' own. Of a ReplicaSet that becomes smaller, ready pods with a lower number go first; 0 where there is none. */
+export const deletionCostAnnotation = 'controller.kubernetes.io/pod-deletion-cost';
 
 /** On a pod: `true` from its template, and `false` once it should take no new clients. The Service asks for it, the workload does not. */
 export const servingLabel = 'postroad.dev/serving';

@@ -4,6 +4,7 @@ import type { Controller, ControllerDeps } from '../controller.ts';
 import { createWorkQueue } from '../kube/workqueue.ts';
 import { askPod } from './ask-pod.ts';
 import { relaysConcerned } from './changes.ts';
+import { createMarkIdlest } from './idlest.ts';
 import { createLastWords } from './last-words.ts';
 import { createRelayMaterial } from './material.ts';
 import type { PolicyStatesOf } from './observe.ts';
@@ -27,9 +28,10 @@ export function createMailRelayController(
   const writer = createRelayWriter(deps);
   const { clusterDomain } = deps.options.desired;
   const material = createRelayMaterial({ cluster, writer, events, clusterDomain });
+  const markIdlest = createMarkIdlest({ cluster, writer, port: httpPort, ask });
   return {
     queue,
-    reconcile: createReconcile({ deps, writer, material, reports, lastWords, policyStatesOf }),
+    reconcile: createReconcile({ deps, writer, material, reports, lastWords, policyStatesOf, markIdlest }),
     onChange(change) {
       // A pass may come when the pod is gone.
       if (change.about === 'Pod') lastWords.seen(change.object);

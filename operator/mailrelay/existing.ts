@@ -172,6 +172,7 @@ function podsOf(cluster: Cluster, relay: MailRelay, reports: PodReports): Observ
     annotations: metadata.annotations ?? {},
     report: reportOf(reports, relay, metadata.name),
     nudged: reports.nudged(nameOf(relay), metadata.name),
+    storeTroubles: reports.storeTroubles(nameOf(relay), metadata.name),
   }));
 }
 

@@ -50,6 +50,8 @@ export interface PodReports {
    * leader would take back and repeat what all statuses say.
    */
   isInherited(relayKey: string, podName: string): boolean;
+  /** Why a pod that is not ready says that its shared queue takes no mail; none where it has not said so. */
+  storeTroubles(relayKey: string, podName: string): readonly string[];
   /** Names of pods that said last that they hold no mail, when they took none any more: they may be ended. */
   emptied(relayKey: string): ReadonlySet<string>;
   ask(relayKey: string, wanted: Wanted): void;
@@ -72,6 +74,7 @@ interface PodRecord {
   outOfServiceTimeMs: number | undefined;
   isInherited: boolean;
   nudged: Nudged;
+  storeTroubles: readonly string[];
   asking: { readonly purpose: string; readonly stop: AbortController } | undefined;
 }
 
@@ -79,6 +82,7 @@ const unasked = {
   heard: undefined,
   outOfServiceTimeMs: undefined,
   nudged: { revision: undefined, times: 0 },
+  storeTroubles: [] as readonly string[],
   asking: undefined,
 };
 
@@ -116,6 +120,7 @@ export function createPodReports(options: PodReportsOptions): PodReports {
     // What it said before it was restarted, or put back into service, says nothing of now.
     if (!pod.ready && !pod.terminating) record.heard = undefined;
     if (!pod.ready) record.isInherited = false;
+    else record.storeTroubles = [];
     if (pod.isServing && record.heard?.isAfterService === true)
       record.heard = { ...record.heard, isAfterService: false };
     records.set(pod.name, record);
@@ -130,14 +135,14 @@ export function createPodReports(options: PodReportsOptions): PodReports {
   }
 
   async function keepAsking(relayKey: string, record: PodRecord, asking: Asking): Promise<void> {
-    const { isLeaving, revision, signal } = asking;
+    const { isLeaving, signal } = asking;
     let untilNudgeMs = Number.POSITIVE_INFINITY;
     for (let attempt = 0; ; attempt++) {
       await clock.sleep(Math.min(waitMs(attempt, isLeaving) * (0.9 + 0.2 * random()), untilNudgeMs), signal);
       const answer = await askOnce(namespaceOf(relayKey), asking, attempt);
       const isNews = answer === undefined ? missed(record, attempt) : note(record, answer);
       if (isNews) options.touchRelay(relayKey);
-      if (answer?.revision === revision && !isLeaving) return;
+      if (isAllToldBy(record, asking, answer)) return;
       if (nudgeIfDue(record, asking, answer)) {
         options.touchRelay(relayKey);
         attempt = -1;
@@ -174,17 +179,25 @@ export function createPodReports(options: PodReportsOptions): PodReports {
   /** True when it is news. */
   function note(record: PodRecord, answer: PodReport): boolean {
     const { heard: before, outOfServiceTimeMs } = record;
+    if (!record.pod.ready && !record.pod.terminating) return noteTroubles(record, answer);
     const isAfterService = outOfServiceTimeMs !== undefined && clock.now() >= outOfServiceTimeMs + afterServiceMs;
     record.heard = { ...answer, isAfterService };
     record.isInherited = false;
     return before?.revision !== answer.revision || isEmpty({ heard: before }) !== isEmpty(record);
   }
 
+  /** True when they are news. */
+  function noteTroubles(record: PodRecord, { storeTroubles }: PodReport): boolean {
+    const before = record.storeTroubles;
+    record.storeTroubles = storeTroubles.toSorted();
+    return before.join() !== record.storeTroubles.join();
+  }
+
   function startAsking(relayKey: string, record: PodRecord, wanted: Wanted): void {
     const { revision } = wanted;
-    const { address, name } = record.pod;
+    const { address, name, ready } = record.pod;
     const isLeaving = wanted.leaving.includes(name);
-    const purpose = [address, revision, isLeaving].join(' ');
+    const purpose = [address, revision, isLeaving, ready].join(' ');
     if (record.asking?.purpose === purpose) return;
     stop(record);
     if (address === undefined) return;
@@ -212,6 +225,7 @@ export function createPodReports(options: PodReportsOptions): PodReports {
     },
     heard: (relayKey, podName) => recordOf(relayKey, podName)?.heard,
     nudged: (relayKey, podName) => recordOf(relayKey, podName)?.nudged ?? unasked.nudged,
+    storeTroubles: (relayKey, podName) => recordOf(relayKey, podName)?.storeTroubles ?? [],
     isInherited: (relayKey, podName) => recordOf(relayKey, podName)?.isInherited ?? false,
     emptied(relayKey) {
       const records = [...(relays.get(relayKey) ?? [])];
@@ -247,9 +261,15 @@ function waitMs(attempt: number, isLeaving: boolean): number {
   return isLeaving ? whileLeavingMs : (firstWaitsMs[attempt] ?? longestWaitMs);
 }
 
-/** Never, unless it says that it runs something older. */
+/** Why a pod is not ready may change; what it runs is asked when it is. */
+function isAllToldBy({ pod }: PodRecord, { revision, isLeaving }: Asking, answer: PodReport | undefined): boolean {
+  return pod.ready && answer?.revision === revision && !isLeaving;
+}
+
+/** Never, unless it is ready and says that it runs something older. */
 function nudgeTimeMs(record: PodRecord, asking: Asking, answer: PodReport | undefined): number {
   const { revision } = asking;
+  if (!record.pod.ready) return Number.POSITIVE_INFINITY;
   if (answer === undefined || revision === undefined || answer.revision === revision) return Number.POSITIVE_INFINITY;
   return asking.sinceMs + (nudgesAfterMs[timesNudged(record, asking)] ?? Number.POSITIVE_INFINITY);
 }

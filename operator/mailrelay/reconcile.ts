@@ -22,6 +22,7 @@ import type { ObservedPod } from './desired/input.ts';
 import { namesOf } from './desired/names.ts';
 import { isDraining, isGone } from './desired/scale.ts';
 import { seenPods, type Workload, workloadOf, writtenRevision } from './existing.ts';
+import type { MarkIdlest } from './idlest.ts';
 import type { KeptMaterial } from './key-material.ts';
 import type { LastWords } from './last-words.ts';
 import type { RelayMaterial } from './material.ts';
@@ -43,6 +44,7 @@ export interface ReconcileParts {
   readonly reports: PodReports;
   readonly lastWords: LastWords;
   readonly policyStatesOf: PolicyStatesOf;
+  readonly markIdlest: MarkIdlest;
   readonly hold: StatusHold;
 }
 
@@ -143,6 +145,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const { relay, observed, isHeld, kept, nowMs } = pass_;
   const key = nameOf(relay);
   const desired = desiredRelay(observed.input, deps.options.desired);
+  if (!isHeld) await parts.markIdlest({ relay, desired, pods: observed.input.existing.pods, signal });
   const applied = isHeld ? nothingApplied : await applyDesired({ deps, writer }, { relay, desired, signal });
   const { workload, refusal, refusedClaims } = applied;
   await release(parts, relay, applied, signal);
@@ -155,7 +158,8 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   const isParked = scale.replicas === 0 && pods.length === 0;
   const running = isParked || toRun?.revision === appliedRevision ? toRun?.parts : undefined;
   tellPolicies(deps, key, { rendered: configuration.parts, running });
-  const toAsk = podsToAsk(pods, wanted, scale.leaving);
+  const isShared = relay.spec.queue.type === 'Redis';
+  const toAsk = podsToAsk({ pods, isShared }, wanted, scale.leaving);
   reports.ask(key, { revision: wanted, toAsk, leaving: scale.leaving, signal });
   const outcome: PassOutcome = {
     observed,

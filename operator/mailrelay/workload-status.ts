@@ -47,14 +47,16 @@ export function workloadVerdicts(
   };
 }
 
-function availability(relay: MailRelay, { readyReplicas, wanted }: WorkloadObservation): Verdict {
+function availability(relay: MailRelay, { readyReplicas, wanted, pods }: WorkloadObservation): Verdict {
   if (relay.metadata.deletionTimestamp !== undefined)
     return fails('Ready', 'Terminating', 'the relay is being deleted and takes no new mail');
   if (wanted === 0) return holds('Ready', 'Parked', 'no pods are asked for');
   const least = Math.max(1, wanted - relay.spec.disruption.maxUnavailable);
-  return readyReplicas >= least
-    ? holds('Ready', 'Ready', 'everything asked for is in place')
-    : fails('Ready', 'PodsUnavailable', `fewer than ${least} of ${wanted} pods are ready`);
+  if (readyReplicas >= least) return holds('Ready', 'Ready', 'everything asked for is in place');
+  const troubles = [...new Set(pods.flatMap(({ storeTroubles }) => storeTroubles))].toSorted();
+  if (troubles.length > 0)
+    return fails('Ready', 'QueueStoreTrouble', `Redis would not keep mail, and none is taken: ${troubles.join(', ')}`);
+  return fails('Ready', 'PodsUnavailable', `fewer than ${least} of ${wanted} pods are ready`);
 }
 
 function progressing(workload: WorkloadObservation): Verdict {
@@ -69,13 +71,23 @@ function progressing(workload: WorkloadObservation): Verdict {
 }
 
 function draining(relay: MailRelay, { scale, isDrainOver, pods, replicas }: WorkloadObservation): Verdict {
-  if (scale.leaving.length > 0)
-    return holds('Draining', 'Draining', `${scale.leaving.join(', ')} deliver what their queues hold, then go`);
-  if (isDraining(relay, scale))
-    return holds('Draining', 'Draining', 'pods that are not there now may hold mail, and are waited for');
+  const isShared = relay.spec.queue.type === 'Redis';
+  if (scale.leaving.length > 0) {
+    const whose = isShared ? 'the queue holds' : 'their queues hold';
+    return holds('Draining', 'Draining', `${scale.leaving.join(', ')} deliver what ${whose}, then go`);
+  }
+  if (isDraining(relay, scale)) {
+    const why = isShared
+      ? 'the queue may hold mail, and pods to deliver it are'
+      : 'pods that are not there now may hold mail, and are';
+    return holds('Draining', 'Draining', `${why} waited for`);
+  }
   const leftWithMail = isDrainOver && isLeaving(relay, pods, replicas);
+  const where = isShared
+    ? 'what the queue held stays in Redis'
+    : 'volumes of pods that went with mail in their queues are kept';
   return leftWithMail
-    ? fails('Draining', 'DrainTimedOut', 'volumes of pods that went with mail in their queues are kept')
+    ? fails('Draining', 'DrainTimedOut', where)
     : fails('Draining', 'NotDraining', 'no pod is on its way out with mail in its queue');
 }
 
@@ -92,14 +104,14 @@ function paused({ spec: { reconciliation } }: MailRelay): Verdict {
     : fails('Paused', 'NotPaused', 'changes of the object are followed');
 }
 
-/** Pods whose answer would tell something new. */
+/** Pods whose answer would tell something new; of a shared queue also those that are not ready, which may know why. */
 export function podsToAsk(
-  pods: readonly ObservedPod[],
+  { pods, isShared }: { readonly pods: readonly ObservedPod[]; readonly isShared: boolean },
   revision: string | undefined,
   leaving: readonly string[],
 ): string[] {
   return pods
-    .filter(({ ready, terminating }) => ready && !terminating)
+    .filter(({ ready, terminating }) => (ready || isShared) && !terminating)
     .filter(({ name, report }) => report === undefined || report.revision !== revision || leaving.includes(name))
     .map(({ name }) => name);
 }

@@ -186,7 +186,13 @@ test('a pod that reports: waits for its Secret, has a volume, takes up what it i
     );
     assert.ok(one !== undefined && two !== undefined);
     assert.notEqual(one.status.podIP, two.status.podIP);
-    assert.deepEqual(await reportOf(one), { revision: 'one', queuedRecipients: 0, openSessions: 0 });
+    assert.deepEqual(await reportOf(one), {
+      revision: 'one',
+      queuedRecipients: 0,
+      openSessions: 0,
+      deliveries: 0,
+      storeTroubles: [],
+    });
     await waitUntil('the claim to be bound', async () => {
       const claim = await world.get<Pod & { status: { phase: string } }>(claims, {
         namespace: 'reports',
@@ -211,7 +217,13 @@ test('a pod that reports: waits for its Secret, has a volume, takes up what it i
     node.pod('reports/outbound-relay-1').hold();
     await nudge('reports', 'outbound-relay-1', 'two');
     node.reporter('reports/outbound-relay-1').queued.Held = 7;
-    assert.deepEqual(await reportOf(two), { revision: 'one', queuedRecipients: 7, openSessions: 0 });
+    assert.deepEqual(await reportOf(two), {
+      revision: 'one',
+      queuedRecipients: 7,
+      openSessions: 0,
+      deliveries: 0,
+      storeTroubles: [],
+    });
     node.pod('reports/outbound-relay-1').release();
     await waitUntil('the pod that was held to have it', async () => (await reportOf(two))?.revision === 'two');
 

@@ -75,6 +75,8 @@ export interface ObservedPod {
   readonly report: { readonly revision: string; readonly queuedRecipients: number } | undefined;
   /** How many times it should have been told again of a revision that it does not run. */
   readonly nudged: { readonly revision: string | undefined; readonly times: number };
+  /** Why its shared queue takes no mail, as it said while it was not ready. */
+  readonly storeTroubles: readonly string[];
 }
 
 /** The same for every relay: from the operator's own flags. */

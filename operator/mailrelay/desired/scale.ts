@@ -38,10 +38,14 @@ function drained(wanted: number, { workload, pods }: Existing, drainOver: boolea
   return { replicas: highest + 1, leaving: leaving.map(({ name }) => name).sort() };
 }
 
-/** Redis: the queue is everybody's, so that all pods stay until it is empty. */
+/**
+ * Redis: the queue is everybody's, so that all pods stay until it is empty. Each that takes mail must say so: what one of them hears of the queue
+ * is no word about a session that is open with another.
+ */
 function emptied({ relay, existing, drainOver }: ScaleInput): Scale {
   const { workload, pods } = existing;
-  const empty = pods.some(({ report }) => report?.queuedRecipients === 0);
+  const taking = pods.filter(({ ready, terminating }) => ready && !terminating);
+  const empty = taking.length > 0 && taking.every(({ report }) => report?.queuedRecipients === 0);
   if (workload === undefined || workload.replicas === 0 || empty || drainOver) return { replicas: 0, leaving: [] };
   return {
     replicas: relay.spec.autoscaling === undefined ? workload.replicas : undefined,
@@ -50,9 +54,12 @@ function emptied({ relay, existing, drainOver }: ScaleInput): Scale {
 }
 
 /** Pods are kept beyond what is wanted, for the mail that they may hold: those that leave, or one that is not there right now. */
-export function isDraining({ metadata, spec }: RelayInput['relay'], { replicas = 0, leaving }: Scale): boolean {
-  const wanted = metadata.deletionTimestamp === undefined ? spec.replicas : 0;
-  return leaving.length > 0 || (spec.autoscaling === undefined && replicas > wanted);
+export function isDraining({ metadata, spec }: RelayInput['relay'], { replicas, leaving }: Scale): boolean {
+  const isDeleted = metadata.deletionTimestamp !== undefined;
+  if (leaving.length > 0) return true;
+  // An autoscaler had the last word on how many there are of one that goes.
+  if (replicas === undefined) return isDeleted;
+  return replicas > (isDeleted ? 0 : spec.replicas);
 }
 
 /** Its workload ends it, now or in a moment. */

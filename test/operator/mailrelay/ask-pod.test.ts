@@ -28,7 +28,10 @@ for (const address of ['127.0.0.1', '::1']) {
       response.end(metrics);
     }, address);
     assert.equal(asked, 'GET /metrics');
-    assert.deepEqual(report, { revision: '1', queuedRecipients: 2, openSessions: 0 });
+    assert.deepEqual(report, {
+      ...{ revision: '1', queuedRecipients: 2, openSessions: 0 },
+      ...{ deliveries: 0, storeTroubles: [] },
+    });
   });
 }
 

@@ -9,10 +9,15 @@ test('the metrics of a relay say what it runs and how much it holds', async () =
   metrics.postroad_queue_recipients.set({ state: 'Waiting' }, 40);
   metrics.postroad_queue_recipients.set({ state: 'Held' }, 2);
   metrics.postroad_accept_sessions_open.set({ listener: 'smtp' }, 3);
+  metrics.postroad_schedule_deliveries_running.set(5);
+  metrics.postroad_queue_store_trouble.set({ reason: 'EvictionPolicy' }, 0);
+  metrics.postroad_queue_store_trouble.set({ reason: 'AppendOnlyDisabled' }, 1);
   assert.deepEqual(podReportOf(await metrics.registry.metrics()), {
     revision: '08902db07a35fbab',
     queuedRecipients: 42,
     openSessions: 3,
+    deliveries: 5,
+    storeTroubles: ['AppendOnlyDisabled'],
   });
 });
 

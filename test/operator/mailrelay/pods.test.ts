@@ -44,7 +44,10 @@ function ask(leaving: readonly string[] = []): void {
   reports.ask(key, { revision: 'new', toAsk: [name], leaving, signal: term.signal });
 }
 
-const empty: PodReport = { revision: 'new', queuedRecipients: 0, openSessions: 0 };
+const empty: PodReport = {
+  ...{ revision: 'new', queuedRecipients: 0, openSessions: 0 },
+  ...{ deliveries: 0, storeTroubles: [] },
+};
 
 test('a pod is asked within a moment, then ever more slowly, and no more once it runs what is wanted', async () => {
   see();
@@ -88,6 +91,28 @@ test('a pod that says that it runs something older is nudged again after 1, 3 an
   assert.equal(reports.nudged(key, name).revision, 'new', 'not yet');
   await clock.advance(1000);
   assert.deepEqual(reports.nudged(key, name), { revision: 'newer', times: 1 });
+});
+
+test('a pod that is not ready is asked why, its answer is news once, and holds until it is ready', async () => {
+  see({ ready: false });
+  ask();
+  answer = { ...empty, revision: 'old', storeTroubles: ['NotAMaster', 'EvictionPolicy'] };
+  await clock.advance(600_000);
+  assert.equal(touches, 1);
+  assert.deepEqual(reports.storeTroubles(key, name), ['EvictionPolicy', 'NotAMaster']);
+  assert.equal(reports.heard(key, name), undefined, 'of what it runs it is asked when it is ready');
+  assert.equal(reports.nudged(key, name).times, 0);
+  assert.ok(askedMs.length < 30, String(askedMs.length));
+  answer = { ...answer, storeTroubles: ['NotAMaster'] };
+  await clock.advance(70_000);
+  assert.equal(touches, 2);
+  see();
+  assert.deepEqual(reports.storeTroubles(key, name), []);
+  ask();
+  answer = empty;
+  await clock.advance(1000);
+  assert.equal(reports.heard(key, name)?.revision, 'new');
+  assert.equal(clock.sleepers, 0, 'it is asked no more');
 });
 
 test('a pod that does not answer is not nudged: it may be anything', async () => {

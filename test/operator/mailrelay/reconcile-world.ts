@@ -110,4 +110,7 @@ export class RelayWorld {
   }
 }
 
-export const runs = (one: string): PodReport => ({ revision: one, queuedRecipients: 0, openSessions: 0 });
+export const runs = (one: string): PodReport => ({
+  ...{ revision: one, queuedRecipients: 0, openSessions: 0 },
+  ...{ deliveries: 0, storeTroubles: [] },
+});

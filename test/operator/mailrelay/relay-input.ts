@@ -112,6 +112,7 @@ export function pod(name: string, changes: Partial<ObservedPod> = {}): ObservedP
     annotations: {},
     report: undefined,
     nudged: { revision: undefined, times: 0 },
+    storeTroubles: [],
     ...changes,
   };
 }

@@ -103,8 +103,7 @@ const cases: Readonly<Record<string, readonly [Changes, Partial<typeof good>]>> 
   ],
   'what it asks for is not supported': [
     {
-      notSupported: 'spec.queue.type must be Volume',
-
+      notSupported: 'spec.queue.type must be Volume without a cluster',
       workload: { readyReplicas: 0 },
     },
     { Ready: 'False NotSupported', Accepted: 'False NotSupported', Progressing: 'False NotSupported' },
@@ -132,6 +131,14 @@ const cases: Readonly<Record<string, readonly [Changes, Partial<typeof good>]>> 
   'no pod is ready': [
     { workload: { readyReplicas: 0 } },
     { Ready: 'False PodsUnavailable', Progressing: 'True RollingOut' },
+  ],
+  'no pod is ready, and one knows why': [
+    { workload: { readyReplicas: 0, pods: [pod('a', { ready: false, storeTroubles: ['NotAMaster'] })] } },
+    { Ready: 'False QueueStoreTrouble', Progressing: 'True RollingOut' },
+  ],
+  'one of two pods knows a trouble of its queue': [
+    { workload: { readyReplicas: 1, pods: [pod('a', { ready: false, storeTroubles: ['NotAMaster'] })] } },
+    { Progressing: 'True RollingOut' },
   ],
   'the workload’s status is about an older spec': [
     { workload: { isCurrent: false } },
@@ -227,7 +234,9 @@ describe('the revision that is applied', () => {
 
   it('is asked of pods whose answer would be new, and of those that drain', () => {
     const pods = [runs('a', 'r1'), runs('b', 'r2'), runs('c', undefined), runs('d', undefined, false), runs('e', 'r2')];
-    assert.deepEqual(podsToAsk(pods, 'r2', ['e']), ['a', 'c', 'e']);
+    assert.deepEqual(podsToAsk({ pods, isShared: false }, 'r2', ['e']), ['a', 'c', 'e']);
+    const shared = podsToAsk({ pods, isShared: true }, 'r2', ['e']);
+    assert.deepEqual(shared, ['a', 'c', 'd', 'e'], 'one that is not ready may know why');
   });
 });
 

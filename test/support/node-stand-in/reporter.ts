@@ -49,6 +49,10 @@ export class Reporter implements Workload {
   readonly pollMs = undefined;
   readonly restarts = 0;
   readonly queued: Record<QueueState, number> = { Waiting: 0, Leased: 0, Held: 0 };
+  openSessions = 0;
+  deliveries = 0;
+  /** Of a queue in Redis. */
+  storeTroubles: readonly string[] = [];
   /** Of the configuration that it took; undefined: none yet. */
   revision: string | undefined;
   /** Whether it answers at all. */
@@ -102,7 +106,13 @@ export class Reporter implements Workload {
     const states = Object.entries(this.queued).map(
       ([state, count]) => `postroad_queue_recipients{state="${state}"} ${count}\n`,
     );
-    return `postroad_config_revision_info{revision="${this.revision}"} 1\n${states.join('')}`;
+    return [
+      `postroad_config_revision_info{revision="${this.revision}"} 1\n`,
+      ...states,
+      `postroad_accept_sessions_open{listener="smtp"} ${this.openSessions}\n`,
+      `postroad_schedule_deliveries_running ${this.deliveries}\n`,
+      ...this.storeTroubles.map(reason => `postroad_queue_store_trouble{reason="${reason}"} 1\n`),
+    ].join('');
   }
 
   async stop(): Promise<End | undefined> {

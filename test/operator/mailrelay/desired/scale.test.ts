@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Existing, noExisting, type ObservedPod } from '../../../../operator/mailrelay/desired/input.ts';
-import { isGone, scaleOf } from '../../../../operator/mailrelay/desired/scale.ts';
+import { isDraining, isGone, scaleOf } from '../../../../operator/mailrelay/desired/scale.ts';
 import { at, desiredOf, find, pod, storedRelay } from '../relay-input.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -99,6 +99,18 @@ const cases: Readonly<Record<string, Case>> = {
     existing: running(2, [0, 0]),
     replicas: 0,
   },
+  'with Redis, no word of one pod ends another, which may still be given mail': {
+    spec: { replicas: 0, queue: redis },
+    existing: running(2, [0, 7]),
+    replicas: 2,
+    leaving: [0, 1],
+  },
+  'with Redis, all stay while no pod can say what the queue holds': {
+    spec: { replicas: 0, queue: redis },
+    existing: { ...running(2, []), pods: [pod('outbound-relay-0', { ready: false })] },
+    replicas: 2,
+    leaving: [0],
+  },
   'an autoscaler decides alone': {
     spec: { queue: redis, autoscaling },
     existing: running(5, [1, 1]),
@@ -122,6 +134,13 @@ describe('how many pods there are: ', () => {
       });
     });
   }
+
+  it('an autoscaled relay that is deleted drains also while it has no pods', () => {
+    const relay = (metadata = {}) => storedRelay({ queue: redis, autoscaling }, metadata);
+    const draining = (replicas: number | undefined, metadata = {}) =>
+      isDraining(relay(metadata), { replicas, leaving: [] });
+    assert.deepEqual([draining(undefined, deleted), draining(0, deleted), draining(undefined)], [true, false, false]);
+  });
 
   it('a relay is gone when nothing of it runs', () => {
     assert.equal(isGone(noExisting), true);
