@@ -10,6 +10,8 @@ export interface RelayWishes {
   readonly spec?: Readonly<Record<string, unknown>>;
   /** Of the DomainPolicy's. */
   readonly policy?: Readonly<Record<string, unknown>>;
+  /** What the relay refers to besides. */
+  readonly objects?: readonly object[];
   readonly chart?: Readonly<Record<string, string>>;
   /** Of the recipients. */
   readonly domains?: readonly string[];
@@ -26,9 +28,10 @@ export const user = { name: 'reports', password: 'Gulls-over-9-harbours' };
 
 const apiVersion = 'postroad.dev/v1alpha1';
 
-export function loadedObjects({ replicas = 2, spec = {}, policy = {}, port }: RelayWishes): object {
+export function loadedObjects({ replicas = 2, spec = {}, policy = {}, objects = [], port }: RelayWishes): object {
   const metadata = { name: 'outbound', namespace };
   const items = [
+    ...objects,
     {
       apiVersion: 'v1',
       kind: 'Secret',

@@ -140,10 +140,10 @@ export class LoadedRelay implements AsyncDisposable {
   }
 
   /** What happens meanwhile is the reason of a duplicate. */
-  async killing(kill: () => Promise<void>): Promise<void> {
+  async killing(kill: () => Promise<void>, kind?: Kill['kind']): Promise<void> {
     const fromMs = Date.now();
     await kill();
-    this.#kills.push({ fromMs, toMs: Date.now() });
+    this.#kills.push({ fromMs, toMs: Date.now(), ...(kind !== undefined && { kind }) });
   }
 
   /** By pod. */

@@ -3,7 +3,7 @@ import type { Cluster } from '../cluster.ts';
 import { hasArchive } from './archive.ts';
 import { type Peer, peerArchive } from './peers.ts';
 
-/** Its name. A user's cluster must have it: POSTROAD_TEST_CLIENTS_IMAGE or POSTROAD_TEST_OUTSIDE_IMAGE says by which name. */
+/** Its name. A user's cluster must have it: POSTROAD_TEST_CLIENTS_IMAGE, …_OUTSIDE_IMAGE or …_REDIS_IMAGE says by which name. */
 export async function loadPeer({ node }: Cluster, peer: Peer): Promise<string> {
   const variable = `POSTROAD_TEST_${peer.toUpperCase()}_IMAGE`;
   const given = process.env[variable];

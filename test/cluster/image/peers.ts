@@ -1,4 +1,4 @@
-/** Images of those that the relay talks to in journeys: clients of several languages, and the outside world. */
+/** Images of those that the relay talks to in journeys: clients of several languages, the outside world, and a Redis. */
 import { cp, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findGo } from '../../apiserver/setup/go.ts';
@@ -14,14 +14,20 @@ const here = new URL('.', import.meta.url).pathname;
 export interface PeerImages {
   readonly clients: ImageArchive;
   readonly outside: ImageArchive;
+  readonly redis: ImageArchive;
 }
 
 export type Peer = keyof PeerImages;
+const peers: readonly Peer[] = ['clients', 'outside', 'redis'];
 
 export async function buildPeerImages(say: (line: string) => void): Promise<PeerImages> {
-  const wanted = { clients: await peerArchive('clients'), outside: await peerArchive('outside') };
+  const wanted: PeerImages = {
+    clients: await peerArchive('clients'),
+    outside: await peerArchive('outside'),
+    redis: await peerArchive('redis'),
+  };
   const missing: Peer[] = [];
-  for (const peer of ['clients', 'outside'] as const) if (!(await hasArchive(wanted[peer]))) missing.push(peer);
+  for (const peer of peers) if (!(await hasArchive(wanted[peer]))) missing.push(peer);
   if (missing.length === 0) return wanted;
   await withBuilder(say, async builder => {
     for (const peer of missing) if (!(await hasArchive(wanted[peer]))) await buildPeer(builder, peer, wanted[peer]);
