@@ -56,6 +56,13 @@ export const alerts: readonly Alert[] = [
     summary: 'The queue cannot be written or read: clients are told to come back later.',
   },
   {
+    name: 'PostroadQueueStoreTrouble',
+    expression: 'max by (reason) (postroad_queue_store_trouble{$pods}) > 0',
+    for: '1m',
+    severity: 'critical',
+    summary: 'The Redis of the queue would not keep mail as durability asks: clients are told to come back later.',
+  },
+  {
     name: 'PostroadQueueDiskAlmostFull',
     expression: 'min(postroad_queue_free_disk_bytes{$pods}) < 536870912',
     for: '5m',

@@ -54,6 +54,15 @@ export const relayCases: Readonly<Record<string, Case>> = {
     fires: { 'postroad_queue_errors_total{operation="enqueue"}@0': '0+1x30' },
     quiet: { 'postroad_queue_errors_total{operation="enqueue"}@0': '0x5 1x30' },
   },
+  PostroadQueueStoreTrouble: {
+    at: '10m',
+    labels: { reason: 'AppendOnlyDisabled' },
+    fires: {
+      'postroad_queue_store_trouble{reason="AppendOnlyDisabled"}@1': '0x5 1x15',
+      'postroad_queue_store_trouble{reason="NotAMaster"}@1': '0x20',
+    },
+    quiet: { 'postroad_queue_store_trouble{reason="AppendOnlyDisabled"}@1': '0x9 1x11' },
+  },
   PostroadQueueDiskAlmostFull: {
     at: '10m',
     fires: { 'postroad_queue_free_disk_bytes@0': '500000000x20', 'postroad_queue_free_disk_bytes@1': '9000000000x20' },

@@ -95,7 +95,7 @@ test('the dashboard shows every metric of the relay that somebody on call would 
   const shown = dashboardQueries.join('\n');
   const missing = Object.keys(relayMetrics).filter(name => !shown.includes(name));
   assert.deepEqual(missing, [
-    // Of the queue in Redis, which is not offered yet.
+    // Of a queue in Redis alone: its alert and a condition tell of it.
     'postroad_queue_store_trouble',
     'postroad_deliver_connections_open',
     'postroad_schedule_deliveries_running',

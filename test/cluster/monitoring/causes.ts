@@ -25,8 +25,9 @@ export function ruleOf(alert: string): string {
   return alert.split(' ')[0] ?? '';
 }
 
-/** Why nothing that can happen to a cluster within minutes makes them fire. */
+/** Why nothing that can happen to this cluster within minutes makes them fire. */
 export const notFired: Readonly<Record<string, string>> = {
+  PostroadQueueStoreTrouble: 'is of a queue in Redis, and the relays here have volumes',
   PostroadOperatorCacheStale:
     'takes a quarter of an hour without the sign of life that the API server sends each minute',
   PostroadOperatorReconcileHangs: 'every step has a time limit: only a fault of the operator lasts ten minutes',

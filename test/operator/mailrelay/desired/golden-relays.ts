@@ -38,6 +38,21 @@ export const goldenRelays = {
     queue: { type: 'Volume', volume: { size: '50Gi', storageClassName: 'fast' } },
   },
   'redis-autoscaling': { listeners, queue: redis, autoscaling: { minReplicas: 2, maxReplicas: 8 } },
+  'redis-sentinel': {
+    replicas: 3,
+    listeners,
+    queue: {
+      type: 'Redis',
+      redis: {
+        type: 'Sentinel',
+        addresses: ['sentinel-0.data:26379', 'sentinel-1.data:26379', 'sentinel-2.data:26379'],
+        sentinel: { masterName: 'queue', credentialsSecretRef: { name: 'sentinel' } },
+        durability: 'Fsync',
+        credentialsSecretRef: { name: 'redis' },
+        caSecretRef: { name: 'redis-ca' },
+      },
+    },
+  },
   'cert-manager': {
     listeners,
     tls: {
