@@ -14,6 +14,12 @@ interface Row {
   readonly panels: readonly Panel[];
 }
 
+/** Once for each queue: a pod with a volume has its own, and of those that share one in Redis each tells of the whole of it. */
+function ofEachQueue(series: string, ...labels: readonly string[]): string {
+  const pattern = '(.+-relay(?:-[0-9]+)?)(?:-[a-z0-9]+-[a-z0-9]+)?';
+  return `max by (${['namespace', 'queue', ...labels].join(', ')}) (label_replace(${series}, "queue", "$1", "pod", "${pattern}"))`;
+}
+
 /** The pods of the relays that are chosen at the top of the page. */
 const relay = 'namespace=~"$namespace",pod=~"($relay)-relay-.*"';
 const operator = 'pod=~".*postroad-[a-z0-9]+-[a-z0-9]+"';
@@ -23,8 +29,12 @@ const rows: readonly Row[] = [
     title: 'Mail, at a glance',
     panels: [
       stat('Accepted a second', `sum(rate(postroad_accept_recipients_total{${relay}}[5m]))`, 'reqps'),
-      stat('Delivered a second', `sum(rate(postroad_queue_delivered_recipients_total{${relay}}[5m]))`, 'reqps'),
-      stat('In the queue', `sum(postroad_queue_recipients{${relay}})`, 'short'),
+      stat(
+        'Delivered a second',
+        `sum(${ofEachQueue(`rate(postroad_queue_delivered_recipients_total{${relay}}[5m])`)})`,
+        'reqps',
+      ),
+      stat('In the queue', `sum(${ofEachQueue(`postroad_queue_recipients{${relay}}`, 'state')})`, 'short'),
       stat('Longest overdue', `max(postroad_queue_oldest_due_age_seconds{${relay}})`, 's'),
       stat(
         'Unaccounted recipients',
@@ -68,7 +78,10 @@ const rows: readonly Row[] = [
   {
     title: 'Queue',
     panels: [
-      graph('Recipients by state', 'short', [`sum by (state) (postroad_queue_recipients{${relay}})`, '{{state}}']),
+      graph('Recipients by state', 'short', [
+        `sum by (state) (${ofEachQueue(`postroad_queue_recipients{${relay}}`, 'state')})`,
+        '{{state}}',
+      ]),
       graph('Longest overdue by pod', 's', [
         `max by (pod) (postroad_queue_oldest_due_age_seconds{${relay}})`,
         '{{pod}}',
