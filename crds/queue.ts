@@ -99,10 +99,10 @@ const redis = union(
 export const queue = union(
   'Where accepted mail waits. Its type cannot change: another relay takes over instead.',
   {
-    type: oneOf(
-      'Volume: on a persistent volume of each pod. Redis: in a Redis that all pods share; not supported yet: such a relay is not accepted.',
-      ['Volume', 'Redis'],
-    ),
+    type: oneOf('Volume: on a persistent volume of each pod. Redis: in a Redis or Valkey that all pods share.', [
+      'Volume',
+      'Redis',
+    ]),
     volume: optional(volume),
     redis: optional(redis),
   },

@@ -8,7 +8,7 @@ export const reasons = {
   Conflicted:
     'Another DomainPolicy, older or first by namespace and name, claims one of the domains, or is of another namespace and claims a pattern that covers one.',
   NotSupported:
-    'The object is valid, but asks for what this release cannot do, or can do only in a cluster. Nothing is made for it; its message says what to write instead.',
+    'The object is valid, but asks for what can be done only in a cluster. Nothing is made for it; its message says what to write instead.',
   NameTaken: 'An object that this one needs to make is there already and belongs to somebody else.',
   Pending: 'Nothing was looked at yet.',
   ResolvedRefs: 'Everything that the object refers to is there.',

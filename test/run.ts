@@ -16,7 +16,7 @@ const root = new URL('..', import.meta.url).pathname;
 const underCi = process.env['CI'] === 'true';
 /** Of any file; what takes long anyway may take this much and four times as long as it does on a quiet machine. */
 const fileLimitMs = 120_000;
-/** Run only when a pattern names the folder: they take minutes, and what they show is not offered to users yet. */
+/** Run only when a pattern names the folder: they take minutes. */
 const onlyNamed = 'test/redis/';
 
 /** These run by test/cluster/run.ts, most of them in the cluster that it boots. */

@@ -7,7 +7,6 @@ import { serviceAddress } from './desired/names.ts';
 import type { Workload } from './existing.ts';
 import type { Observed } from './observe.ts';
 import { mailRelayStatus, type RelayObservation } from './status.ts';
-import { notSupported } from './supported.ts';
 import type { WorkloadObservation } from './workload-status.ts';
 
 export interface PassOutcome {
@@ -30,7 +29,7 @@ export function statusOf(outcome: PassOutcome): MailRelayStatus {
   const address = serviceAddress(relay);
   return mailRelayStatus({
     relay,
-    notSupported: notSupported(relay),
+    notSupported: undefined,
     secretProblems: observed.secretProblems,
     certificate: certificateOf(outcome),
     listeners: relay.spec.listeners.map(({ name, port }) => ({ name, address, port })),

@@ -32,7 +32,6 @@ import type { PodReports } from './pods.ts';
 import { dueInMs } from './requeue.ts';
 import { firstStatus } from './status.ts';
 import { StatusHold } from './status-hold.ts';
-import { notSupported } from './supported.ts';
 import { releaseVolumes, removeVolumes } from './volumes.ts';
 import { appliedRevisionOf, podsToAsk } from './workload-status.ts';
 import type { RelayWriter } from './writer.ts';
@@ -95,8 +94,7 @@ async function pass(parts: ReconcileParts, seen: MailRelay, signal: AbortSignal)
   const hasFinalizer = seen.metadata.finalizers?.includes(drainFinalizer) ?? false;
   // What is left of it is others' to finish.
   if (isDeleted && !hasFinalizer) return nothingLeft;
-  // One that goes is drained, whatever it asks for.
-  const isHeld = seen.spec.reconciliation === 'Paused' || (!isDeleted && notSupported(seen) !== undefined);
+  const isHeld = seen.spec.reconciliation === 'Paused';
   const relay = hasFinalizer || isHeld ? seen : await withFinalizer(deps, seen, signal);
   reports.see(nameOf(relay), seenPods(deps.cluster, relay));
   parts.lastWords.dropWanted(nameOf(relay), workloadOf(deps.cluster, relay)?.spec.replicas);

@@ -19,7 +19,10 @@ const limitMs = 60_000;
 
 const skip = programsMissing('redis-server', 'redis-cli', 'jq');
 
-for (const [from, to] of [['Volume', 'Volume']] as const) {
+for (const [from, to] of [
+  ['Volume', 'Redis'],
+  ['Redis', 'Volume'],
+] as const) {
   test(
     `a relay that moves from ${from} to ${to} as the page says refuses no message, loses none, doubles none, and sends none unsigned or in the clear`,
     { skip },

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { pods } from '../../../operator/cluster/kinds.ts';
 import { ApiError, ConnectionError } from '../../../operator/kube/errors.ts';
-import type { KubeObject } from '../../../operator/kube/object.ts';
 import { MemoryCluster } from './memory-cluster.ts';
 import { configMaps, dayMs, heldMs, key, place, RelayWorld, runs, secretKind, sharedQueue } from './reconcile-world.ts';
-import { at, desiredOf, find } from './relay-input.ts';
+import { at } from './relay-input.ts';
 
 let world: RelayWorld;
 
@@ -184,31 +183,13 @@ describe('a pass over a relay', () => {
     assert.equal(running?.size, 1);
   });
 
-  it('makes nothing for a relay with a shared queue, which its pods do not have yet: mail would be gone with the pod', async () => {
-    world.putRelay(sharedQueue);
-    world.putPolicy('shop');
-    const { pass } = world.start();
-    await pass();
-    await pass();
-    assert.deepEqual(new Set(world.cluster.writes.map(({ path }) => path.replace(/.*\//, ''))), new Set(['status']));
-    const accepted = world.relay().status?.conditions?.find(({ type }) => type === 'Accepted');
-    assert.equal(accepted?.status, 'False');
-    assert.equal(accepted?.reason, 'NotSupported');
-    assert.equal(accepted?.message, 'spec.queue.type must be Volume: Redis is not supported yet');
-    assert.equal(world.reasonOf('Ready'), 'NotSupported');
-    assert.equal(world.reasonOf('Progressing'), 'NotSupported');
-  });
-
-  it('leaves what such a relay has as it is, and drains it when it goes', async () => {
-    world.putRelay(sharedQueue, { finalizers: ['postroad.dev/drain'] });
-    const deployments = place('apps/v1', 'Deployment');
-    const deployment = find(desiredOf(world.relay()), 'Deployment');
-    world.cluster.put(deployments, deployment as KubeObject);
-    const before = world.cluster.at(deployments, 'mail/outbound-relay');
-    const { pass } = world.start();
-    await pass();
-    assert.deepEqual(world.cluster.at(deployments, 'mail/outbound-relay'), before);
+  it('of a relay with a shared queue that goes keeps its pods until they say that the queue is empty', async () => {
     const finalizers = ['postroad.dev/drain'];
+    world.putRelay(sharedQueue, { finalizers });
+    const { pass } = world.start();
+    await pass();
+    const deployments = place('apps/v1', 'Deployment');
+    assert.equal(at(world.cluster.at(deployments, 'mail/outbound-relay'), 'spec', 'replicas'), 2);
     world.putRelay(sharedQueue, { finalizers, deletionTimestamp: new Date(world.clock.now()).toISOString() });
     world.putPod(0, '10.0.0.1');
     await pass();
