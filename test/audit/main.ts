@@ -1,7 +1,8 @@
 /** npm run audit -- [--store volume|redis] [--topology single|sentinel|cluster] [--messages N] [--kills N] [--seed N] [--seconds N] [--control ack-before-commit|no-fencing] */
 import { parseArgs } from 'node:util';
 import { type AuditReport, runAudit } from './audit.ts';
-import { redisControls, runRedisAudit } from './redis-audit.ts';
+import { runRedisAudit } from './redis-audit.ts';
+import { redisControls } from './redis-chaos.ts';
 import { topologies } from './redis-world.ts';
 
 const { values } = parseArgs({

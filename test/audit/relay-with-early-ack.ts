@@ -13,8 +13,8 @@ const { values } = parseArgs({
 });
 const log = createLog('info');
 
-/** As on a disk that is a little slow, so that each kill finds something that was acknowledged and is not durable. */
-const commitDelayMs = 20;
+/** As on a disk that is slow, so that each kill finds something that was acknowledged and is not durable, also where a busy machine kills late. */
+const commitDelayMs = 300;
 
 async function commitLate(queue: Queue, message: NewMessage): Promise<void> {
   await delay(commitDelayMs);
