@@ -54,6 +54,14 @@ export class RedisConnection {
     return this.#client.status === 'ready';
   }
 
+  /** The other end, by its IP address; undefined while there is none. */
+  get peer(): RedisAddress | undefined {
+    const { stream } = this.#client;
+    const { remoteAddress, remotePort } = stream ?? {};
+    if (remoteAddress === undefined || remotePort === undefined) return undefined;
+    return { host: remoteAddress.replace(/^::ffff:/, ''), port: remotePort };
+  }
+
   /** Since when it is away; undefined while it is there. */
   get awaySinceMs(): number | undefined {
     return this.#awaySinceMs;
@@ -144,7 +152,11 @@ export class RedisConnection {
     client.on('close', () => {
       if (client === this.#client) this.#awaySinceMs ??= performance.now();
     });
-    client.on('end', () => this.#openAgain(client));
+    client.on('end', () => {
+      // It keeps its connections to the Sentinels when it ends by QUIT.
+      client.disconnect();
+      this.#openAgain(client);
+    });
     return client;
   }
 

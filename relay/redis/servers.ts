@@ -2,6 +2,7 @@
 import { type Command, RedisConnection, type Reply } from './connection.ts';
 import { RedisFault } from './errors.ts';
 import type { RedisAddress, RedisOptions } from './options.ts';
+import { type MasterWord, Sentinels } from './sentinels.ts';
 
 /** Two connections: what waits to be durable must not hold up what need not. */
 export interface RedisServer {
@@ -14,6 +15,8 @@ export interface RedisServers {
   /** @throws RedisFault NotDone, when nobody knows by then */
   serverOf(slot: number, untilMs: number): Promise<RedisServer>;
   all(): readonly RedisServer[];
+  /** Whether that server is still the master, where others than itself can tell. `Another`: connections are made anew. */
+  masterWord(server: RedisServer): Promise<MasterWord>;
   /** Somebody said that what we know is wrong. */
   forget(): void;
   /** The options say something else: new connections take the place of the old ones. */
@@ -40,11 +43,17 @@ function each(servers: Iterable<RedisServer>, what: 'renew' | 'close'): void {
   for (const { writes, reads } of servers) for (const connection of [writes, reads]) connection[what]();
 }
 
+/** A Sentinel that was the last to hear of it may name the old one again. */
+const renewEveryMs = 1000;
+
 class OneServer implements RedisServers {
   readonly #server: RedisServer;
+  readonly #sentinels: Sentinels | undefined;
+  #renewedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: () => RedisOptions, onConnect: () => void) {
     this.#server = open({ options, onConnect }, 'server');
+    this.#sentinels = options().type === 'Sentinel' ? new Sentinels(options) : undefined;
   }
 
   serverOf(): Promise<RedisServer> {
@@ -55,6 +64,14 @@ class OneServer implements RedisServers {
     return [this.#server];
   }
 
+  async masterWord({ writes }: RedisServer): Promise<MasterWord> {
+    const word = await (this.#sentinels?.wordOf(writes.peer) ?? 'ThisOne');
+    if (word !== 'Another' || performance.now() - this.#renewedMs < renewEveryMs) return word;
+    this.#renewedMs = performance.now();
+    each(this.all(), 'renew');
+    return word;
+  }
+
   /** ioredis follows a Sentinel's word by itself. */
   forget(): void {
     return;
@@ -62,10 +79,12 @@ class OneServer implements RedisServers {
 
   renew(): void {
     each(this.all(), 'renew');
+    this.#sentinels?.renew();
   }
 
   close(): void {
     each(this.all(), 'close');
+    this.#sentinels?.close();
   }
 }
 
@@ -108,6 +127,11 @@ class ClusterServers implements RedisServers {
 
   all(): readonly RedisServer[] {
     return [...this.#servers.values()];
+  }
+
+  /** A node of a Cluster that is master no more says so itself. */
+  masterWord(): Promise<MasterWord> {
+    return Promise.resolve('ThisOne');
   }
 
   forget(): void {

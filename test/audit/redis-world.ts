@@ -4,6 +4,7 @@ import type { RelayConfigInput } from '../../relay/config.ts';
 import { partitionOf } from '../../relay/queue/redis/keys.ts';
 import {
   beginMove,
+  durable,
   queueIn,
   type RedisCluster,
   type RedisPeer,
@@ -38,10 +39,13 @@ const keysAtOnce = 500;
 /** Relays look at a server's replicas every five seconds, and until then do not wait for one that is back. */
 const lookedAtMs = 6000;
 
+/** As servers are run: the append-only file is rewritten while mail flows, and is not long to read again. */
+const rewriting = { ...durable, 'auto-aof-rewrite-percentage': '100' };
+
 export async function startRedisWorld(topology: Topology, folder: string): Promise<RedisWorld> {
   if (topology === 'sentinel') return new SentinelWorld(await startSentinels(folder));
-  if (topology === 'cluster') return new ClusterWorld(await startCluster(folder));
-  return new SingleWorld(await startRedis(folder));
+  if (topology === 'cluster') return new ClusterWorld(await startCluster(folder, { settings: rewriting }));
+  return new SingleWorld(await startRedis(folder, { settings: rewriting }));
 }
 
 class SingleWorld implements RedisWorld {

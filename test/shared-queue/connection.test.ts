@@ -100,6 +100,28 @@ describe('A connection to Redis', { skip: programsMissing('redis-server', 'redis
     }
   });
 
+  it('leaves no connection to a Sentinel behind when it is made anew', async () => {
+    await using folder = await temporaryFolder();
+    await using redis = await startRedis(folder.path);
+    await using sentinel = await startScriptedSentinel(redis.port);
+    const addresses = [{ host: '127.0.0.1', port: sentinel.port }];
+    const options: RedisOptions = { type: 'Sentinel', addresses, database: 0, sentinel: { masterName: 'queue' } };
+    const connection = new RedisConnection(() => options);
+    try {
+      for (let made = 1; made <= 3; made++) {
+        await waitUntil(
+          'the client to listen for failovers',
+          () => connection.generation === made && sentinel.subscribers > 0,
+        );
+        if (made < 3) connection.renew();
+      }
+      await waitUntil('one listens', () => sentinel.subscribers === 1);
+    } finally {
+      connection.close();
+    }
+    await waitUntil('nobody listens', () => sentinel.subscribers === 0);
+  });
+
   it('outlives whatever a server does in the middle of TLS', async t => {
     const seed = Date.now() % 1_000_000;
     t.diagnostic(`seed ${seed}`);

@@ -20,7 +20,8 @@ export interface RedisPeer extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-const startLimitMs = 20_000;
+/** On a machine that others keep busy, with a long append-only file to read. */
+const startLimitMs = 120_000;
 
 /** A server that keeps what it acknowledges: append-only file, synced at each write. */
 export const durable: Settings = { appendonly: 'yes', appendfsync: 'always', 'auto-aof-rewrite-percentage': '0' };
@@ -40,10 +41,12 @@ export interface RedisPeerOptions {
   readonly tls?: boolean;
   /** For redis-cli. */
   readonly cliArgs?: readonly string[];
+  /** Its log, line by line. */
+  readonly onLine?: (line: string) => void;
 }
 
 export async function startRedis(folder: string, options: RedisPeerOptions = {}): Promise<RedisPeer> {
-  const { settings = durable, program = 'redis-server', args = [], cliArgs = [], tls = false } = options;
+  const { settings = durable, program = 'redis-server', args = [], cliArgs = [], tls = false, onLine } = options;
   const port = options.port ?? (await freePort());
   const directory = join(folder, `redis-${port}`);
   await mkdir(directory, { recursive: true });
@@ -69,7 +72,7 @@ export async function startRedis(folder: string, options: RedisPeerOptions = {})
   }
 
   async function start(): Promise<void> {
-    const server = startProcess(program, [file, ...args]);
+    const server = startProcess(program, [file, ...args], onLine === undefined ? {} : { onLine });
     running = server;
     await waitUntil(
       `Redis on port ${port} answers`,
@@ -183,6 +186,14 @@ export interface RedisWithSentinels extends AsyncDisposable {
   readonly servers: readonly RedisPeer[];
   readonly sentinels: readonly RedisPeer[];
   readonly masterName: string;
+  /** When one server took over from another, by the system's clock. */
+  readonly takeovers: readonly Takeover[];
+}
+
+export interface Takeover {
+  readonly timeMs: number;
+  /** Of the new master. */
+  readonly port: number;
 }
 
 /** A master, a replica, and three Sentinels that agree within two seconds. */
@@ -195,8 +206,14 @@ export async function startSentinels(folder: string, settings: Settings = durabl
     [`sentinel down-after-milliseconds ${masterName}`]: '1000',
     [`sentinel failover-timeout ${masterName}`]: '6000',
   };
+  const takeovers: Takeover[] = [];
+  // Each Sentinel says it, with old and new address.
+  function onLine(line: string): void {
+    const port = Number(/\+switch-master \S+ \S+ \d+ \S+ (\d+)/.exec(line)?.[1]);
+    if (port > 0 && takeovers.at(-1)?.port !== port) takeovers.push({ timeMs: Date.now(), port });
+  }
   const sentinels = await Promise.all(
-    [1, 2, 3].map(() => startRedis(folder, { settings: watch, args: ['--sentinel'] })),
+    [1, 2, 3].map(() => startRedis(folder, { settings: watch, args: ['--sentinel'], onLine })),
   );
   const all = [master, replica, ...sentinels];
   const dispose = async () => {
@@ -216,5 +233,5 @@ export async function startSentinels(folder: string, settings: Settings = durabl
     await dispose();
     throw error;
   }
-  return { servers: [master, replica], sentinels, masterName, [Symbol.asyncDispose]: dispose };
+  return { servers: [master, replica], sentinels, masterName, takeovers, [Symbol.asyncDispose]: dispose };
 }

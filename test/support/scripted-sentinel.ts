@@ -10,6 +10,8 @@ export interface ScriptedSentinel extends AsyncDisposable {
   /** From now on who asks for the master waits for `release`. */
   hold(): void;
   release(): void;
+  /** From now on it says that the master is there. */
+  name(masterPort: number): void;
   /** Tells its subscribers that another server is the master. */
   tellSwitch(): void;
 }
@@ -24,6 +26,7 @@ export async function startScriptedSentinel(masterPort: number): Promise<Scripte
   const subscribers = new Set<Socket>();
   let held: (() => void)[] | undefined;
   let asked = 0;
+  let named = masterPort;
 
   function answer(socket: Socket, [name = '', what = '']: readonly string[]): void {
     const write = (reply: string): void => void socket.write(reply);
@@ -32,7 +35,7 @@ export async function startScriptedSentinel(masterPort: number): Promise<Scripte
       write(list(bulk('subscribe'), bulk(channel), ':1\r\n'));
     } else if (name === 'SENTINEL' && what === 'GET-MASTER-ADDR-BY-NAME') {
       asked++;
-      const tell = (): void => write(list(bulk('127.0.0.1'), bulk(String(masterPort))));
+      const tell = (): void => write(list(bulk('127.0.0.1'), bulk(String(named))));
       if (held === undefined) tell();
       else held.push(tell);
     } else write(name === 'SENTINEL' ? list() : '+OK\r\n');
@@ -62,6 +65,9 @@ export async function startScriptedSentinel(masterPort: number): Promise<Scripte
     },
     get subscribers() {
       return subscribers.size;
+    },
+    name(port) {
+      named = port;
     },
     hold() {
       held ??= [];

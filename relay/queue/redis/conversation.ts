@@ -194,8 +194,9 @@ export class Conversation implements Asking {
   #deskOf(server: RedisServer): Desk {
     const known = this.#desks.get(server.name);
     if (known?.server === server) return known;
-    const { scripts, durability } = this.#parts;
-    const guard = new ServerGuard(durability, server.writes);
+    const { scripts, durability, servers } = this.#parts;
+    const masterWord = () => servers.masterWord(server);
+    const guard = new ServerGuard({ asked: durability, connection: server.writes, masterWord });
     const writes = new Outbox({ connection: server.writes, scripts, judged: () => guard.judged() });
     const reads = new Outbox({ connection: server.reads, scripts });
     const desk = { server, guard, writes, reads };

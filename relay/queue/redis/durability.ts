@@ -1,5 +1,6 @@
 /** What a server must be and do for the durability that was asked for. Pure. */
 import type { Command } from '../../redis/connection.ts';
+import type { MasterWord } from '../../redis/sentinels.ts';
 
 export type Durability = 'Fsync' | 'Replicas' | 'Memory';
 
@@ -15,17 +16,21 @@ export interface DurabilityAsked {
 export interface ServerFacts {
   readonly info: ReadonlyMap<string, string>;
   readonly appendFsync: string | undefined;
+  readonly masterWord: MasterWord;
+  /** Since its last replica was seen to be gone; Infinity where none was seen. */
+  readonly aloneMs: number;
 }
 
 export const troubleReasons = {
   NotAsked: 'The server could not be asked for its settings.',
   ServerTooOld: 'The server is older than Redis 7.0.',
-  NotAMaster: 'The server is a replica.',
+  NotAMaster: 'The server is a replica, or most Sentinels name another as the master.',
   EvictionPolicy: 'The server may throw away mail when its memory is full: maxmemory-policy must be noeviction.',
   AppendOnlyDisabled: 'The server writes nothing to disk: appendonly must be yes.',
   AppendOnlyFailing: 'The server cannot write its append-only file.',
   FsyncNotEnsured:
     'The server may lose the last second: appendfsync must be always, or the server at least Redis 7.2 or Valkey.',
+  ReplicaGone: 'The server has no replica now, and another may be taking over from it.',
   TooFewReplicas: 'Fewer replicas than durability asks for are connected.',
 } as const;
 
@@ -40,11 +45,13 @@ export type DurabilityVerdict =
   | { readonly ok: false; readonly reason: TroubleReason };
 
 const barrierTimeoutMs = 3000;
+/** A replica that takes over leaves its master first; until then most Sentinels know. */
+const takeoverMs = 10_000;
 
 export function judgeServer(asked: DurabilityAsked, facts: ServerFacts): DurabilityVerdict {
-  const { info, appendFsync } = facts;
+  const { info, appendFsync, masterWord, aloneMs } = facts;
   if (!isAtLeast(info, 7, 0)) return trouble('ServerTooOld');
-  if (info.get('role') !== 'master') return trouble('NotAMaster');
+  if (info.get('role') !== 'master' || masterWord === 'Another') return trouble('NotAMaster');
   if (asked.durability === 'Memory') return { ok: true, barrier: undefined };
   // volatile-* takes only what goes by itself anyhow: contents whose upload was broken off.
   if (info.get('maxmemory_policy')?.startsWith('allkeys') === true) return trouble('EvictionPolicy');
@@ -55,6 +62,8 @@ export function judgeServer(asked: DurabilityAsked, facts: ServerFacts): Durabil
   if (!syncsAlways && !canWait && asked.durability === 'Fsync') return trouble('FsyncNotEnsured');
   const connected = Number(info.get('connected_slaves') ?? 0);
   if (asked.durability === 'Replicas' && connected < asked.minReplicas) return trouble('TooFewReplicas');
+  if (asked.failover && connected === 0 && (masterWord === 'Unknown' || aloneMs < takeoverMs))
+    return trouble('ReplicaGone');
   return { ok: true, barrier: barrierOf(asked, { syncsAlways, canWait, connected }) };
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type DurabilityAsked, judgeServer } from '../../../relay/queue/redis/durability.ts';
+import { type DurabilityAsked, judgeServer, type ServerFacts } from '../../../relay/queue/redis/durability.ts';
 
 const good = {
   redis_version: '7.2.4',
@@ -12,14 +12,26 @@ const good = {
 };
 const fsync: DurabilityAsked = { durability: 'Fsync', minReplicas: 0, failover: false };
 
+const known = { masterWord: 'ThisOne', aloneMs: Number.POSITIVE_INFINITY } as const;
+
 function verdict(asked: Partial<DurabilityAsked>, facts: Partial<typeof good>, appendFsync?: string): unknown {
+  return judged(asked, facts, { ...known, appendFsync });
+}
+
+function judged(
+  asked: Partial<DurabilityAsked>,
+  facts: Partial<typeof good>,
+  rest: Omit<ServerFacts, 'info'>,
+): unknown {
   const info = new Map(Object.entries({ ...good, ...facts }));
-  const judged = judgeServer({ ...fsync, ...asked }, { info, appendFsync });
+  const judged = judgeServer({ ...fsync, ...asked }, { info, ...rest });
   return judged.ok ? (judged.barrier?.command ?? 'no barrier') : judged.reason;
 }
 
 const old = { redis_version: '7.0.15' };
 const replicas = { durability: 'Replicas', minReplicas: 2 } as const;
+const alone = (rest: Partial<ServerFacts>): unknown =>
+  judged({ failover: true }, { ...old, connected_slaves: '0' }, { ...known, appendFsync: 'always', ...rest });
 const table: readonly (readonly [what: string, is: unknown, expected: unknown])[] = [
   ['synced before each answer', verdict({}, old, 'always'), 'no barrier'],
   ['synced each second, and able to say when', verdict({}, {}, 'everysec'), ['WAITAOF', 1, 0, 3000]],
@@ -32,6 +44,14 @@ const table: readonly (readonly [what: string, is: unknown, expected: unknown])[
     verdict({ failover: true }, { ...old, connected_slaves: '0' }, 'always'),
     'no barrier',
   ],
+  ['whose last replica is gone for a moment', alone({ aloneMs: 9999 }), 'ReplicaGone'],
+  ['whose last replica is gone for long', alone({ aloneMs: 10_000 }), 'no barrier'],
+  [
+    'without a replica, of which too few Sentinels say that it is the master',
+    alone({ masterWord: 'Unknown' }),
+    'ReplicaGone',
+  ],
+  ['in whose place most Sentinels name another', alone({ masterWord: 'Another' }), 'NotAMaster'],
   [
     'with one that may take over, synced each second',
     verdict({ failover: true }, {}, 'everysec'),

@@ -45,6 +45,8 @@ local function end_lease(token)
     redis.call('ZADD', slot_key(lease.s), lease.d, lease.i .. ' ' .. index)
   end
   slot_waits(lease.s, lease.d)
+  -- Others may settle it now before who stored it asks again: that it waited is known as of what was born Waiting.
+  if redis.call('EXISTS', message_key(lease.i)) == 1 then redis.call('HSET', message_key(lease.i), 'w', now) end
   count('leased', -#lease.x)
   count('waiting', #lease.x)
   return #lease.x

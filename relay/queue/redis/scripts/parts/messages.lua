@@ -1,5 +1,5 @@
 -- A message: hash of `r` (record and recipients, JSON), `b` (head and content), `left` (recipients not yet gone), `w` (when it was born
--- Waiting), and for each recipient about whom there is something to say `d<index>`: state, attempts, warned, due, reason, reply, one a
+-- Waiting, or a lease of it ended), and for each recipient about whom there is something to say `d<index>`: state, attempts, warned, due, reason, reply, one a
 -- line. State `-` is gone, `h` Held.
 
 -- A question may arrive long after it was asked, or twice. For a minute it is remembered of a message that it came and went.
