@@ -15,6 +15,8 @@ local heard_of = {}
 local function enqueue(asked, bodies)
   local message = asked.message
   local verdict = unfit(message, bodies[1])
+  -- A write, for what waits behind it (WAIT, WAITAOF): by another connection than the first time, a server from 7.2 on would wait for nothing.
+  if verdict == 1 then count('repeated', 1) end
   if verdict ~= 0 then return verdict end
   if asked.leaseMs and not heard_of[asked.owner] then
     heard_of[asked.owner] = true
