@@ -45,6 +45,8 @@ export class Schedule {
   readonly #seed: number;
   #nowMs = 1_800_000_000_000;
   #messages = 0;
+  /** Questions that are with the server. */
+  #answering = 0;
   #calm = false;
   #fault: unknown;
 
@@ -107,13 +109,21 @@ export class Schedule {
     await this.#quiet();
   }
 
-  /** Whatever is under way is late: the order of all that follows is the schedule's alone. */
+  /** Whatever is under way waits for what is late: the order of all that follows is the schedule's alone. */
   async #quiet(): Promise<void> {
-    const running = (): number => this.#relays.reduce((sum, { under }) => sum + under.size, 0);
-    while (running() > this.#late.length && this.#fault === undefined)
-      await new Promise(resolve => setImmediate(resolve));
+    do await new Promise(resolve => setImmediate(resolve));
+    while (this.#answering > 0 && this.#fault === undefined);
     if (this.#fault !== undefined) throw this.#fault;
   }
+
+  readonly #untilAnswered = async <T>(answer: Promise<T>): Promise<T> => {
+    this.#answering += 1;
+    try {
+      return await answer;
+    } finally {
+      this.#answering -= 1;
+    }
+  };
 
   async #enqueue({ queue }: Relay): Promise<void> {
     const sent = this.#message();
@@ -258,7 +268,10 @@ export class Schedule {
   }
 
   #clerk(): Administration {
-    const network: Network = { nowMs: () => this.#nowMs, fate: () => 'arrives', later: () => Promise.resolve() };
+    const network: Network = {
+      ...{ nowMs: () => this.#nowMs, answering: this.#untilAnswered },
+      ...{ fate: () => 'arrives', later: () => Promise.resolve() },
+    };
     const conversation = new LossyConversation(this.#server, network);
     return new Administration({ conversation, partitions: [this.#partition], nowMs: () => this.#nowMs });
   }
@@ -273,6 +286,7 @@ export class Schedule {
         return what < 0.16 ? 'late' : 'arrives';
       },
       later: () => new Promise(resolve => this.#late.push(resolve)),
+      answering: this.#untilAnswered,
     };
     const conversation: Asking = new LossyConversation(this.#server, network);
     const parts = {

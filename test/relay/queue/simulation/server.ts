@@ -74,6 +74,8 @@ export interface Network {
   fate(): 'arrives' | 'question lost' | 'answer lost' | 'late';
   /** Resolves when what is late may arrive. */
   later(): Promise<void>;
+  /** Told of each question that is with the server; left out: nobody waits for those alone. */
+  answering?<T>(answer: Promise<T>): Promise<T>;
 }
 
 /** As Conversation does it: asked again where that is allowed, until the patience ends; here after three tries. */
@@ -92,7 +94,7 @@ export class LossyConversation implements Asking {
       const fate = this.#network.fate();
       if (fate === 'late') await this.#network.later();
       if (fate !== 'question lost') {
-        const reply = await this.#server.run(question, this.#network.nowMs());
+        const reply = await this.#told(this.#server.run(question, this.#network.nowMs()));
         if (fate !== 'answer lost') return { reply, doubtful };
       }
       doubtful = true;
@@ -103,7 +105,11 @@ export class LossyConversation implements Asking {
   }
 
   command(_partition: unknown, command: Command): Promise<Reply> {
-    return this.#server.send(command);
+    return this.#told(this.#server.send(command));
+  }
+
+  #told<T>(answer: Promise<T>): Promise<T> {
+    return this.#network.answering?.(answer) ?? answer;
   }
 
   close(): void {
