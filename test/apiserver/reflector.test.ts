@@ -227,13 +227,22 @@ test('a watch on which nothing happens gets a bookmark before the server ends it
   const limits = { silenceMs: 100_000, shortestSeconds: 6, longestSeconds: 6 };
   const { metrics, reflector, label } = await start(t, { limits });
   await reflector.whenSynced(never);
-  // Not selected by it; but a server that has seen no change at all since its start sends no bookmarks.
+  // Not selected by it; but a server that has seen no change since it filled its cache sends no bookmarks, and may fill it after this one.
   const metadata = { name: `${label}-other`, namespace: 'mail', labels: { label: 'other' } };
   await world.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata });
   const fresh = (): number => metrics.get('postroad_operator_cache_fresh_timestamp_seconds', { kind: 'ConfigMap' });
   const listedSeconds = fresh();
   // Sent two seconds before the end of a watch, which a busy server may miss: then the next watch has one.
-  await waitUntil('a bookmark', () => fresh() > listedSeconds, { limitMs: 30_000 });
+  let changes = 0;
+  await waitUntil(
+    'a bookmark',
+    async () => {
+      changes += 1;
+      await world.edit(configMaps, metadata, { data: { changes: String(changes) } });
+      return fresh() > listedSeconds;
+    },
+    { limitMs: 30_000, everyMs: 1000 },
+  );
   const seen = watches(metrics);
   await waitUntil('the next watch', () => watches(metrics) > seen, { limitMs: 30_000 });
   assert.equal(faults(metrics), 0);
