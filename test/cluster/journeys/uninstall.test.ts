@@ -91,8 +91,12 @@ journey(
     const said = await bounded(cluster, uninstall, line => t.diagnostic(line));
     assert.match(said, /1 MailRelays are deleted, and may drain for 5 s/);
     assert.match(said, /mail\/outbound is released: what it had not delivered is on its volumes/);
-    const definitions = await cluster.kubectl.must(['get', 'crd', '-o', 'name']);
-    assert.doesNotMatch(definitions, /postroad\.dev/);
+    // Helm asks for their deletion, and the API server first removes what is left of their kind.
+    await waitUntil(
+      'the definitions to be gone',
+      async () => !(await cluster.kubectl.must(['get', 'crd', '-o', 'name'])).includes('postroad.dev'),
+      waiting,
+    );
     const claims = await cluster.get<Items>('pvc', '-n', 'mail');
     assert.deepEqual(
       claims.items.map(({ metadata }) => metadata.name),
