@@ -1,5 +1,6 @@
 /** One real API server for a test file, and what its tests do to it beside the code under test. */
 import { createClient, type KubeClient } from '../../operator/kube/client.ts';
+import { isNotFound } from '../../operator/kube/errors.ts';
 import { type KubeObject, type ObjectName, pathOf, type Resource } from '../../operator/kube/object.ts';
 import { systemClock } from '../../relay/clock.ts';
 import { KeptMetrics } from '../operator/kube/fakes.ts';
@@ -12,6 +13,8 @@ export interface ApiWorld extends AsyncDisposable {
   readonly metrics: KeptMetrics;
   create<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
   get<T extends KubeObject>(resource: Resource, name: ObjectName): Promise<T>;
+  /** Undefined: it is not there. */
+  find<T extends KubeObject>(resource: Resource, name: ObjectName): Promise<T | undefined>;
   /** A merge patch by somebody else than us, as `kubectl edit` makes it. */
   edit(resource: Resource, name: ObjectName, change: object): Promise<void>;
   remove(resource: Resource, name: ObjectName): Promise<void>;
@@ -37,6 +40,14 @@ export async function startWorld(options: ApiServerOptions = {}): Promise<ApiWor
         signal: never,
       }),
     get: (resource, name) => client.request({ method: 'GET', path: pathOf(resource, name), signal: never }),
+    async find(resource, name) {
+      try {
+        return await world.get(resource, name);
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    },
     async edit(resource, name, change) {
       const contentType = 'application/merge-patch+json';
       const query = { fieldManager: 'somebody' };

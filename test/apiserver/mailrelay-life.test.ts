@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { mailRelays, persistentVolumeClaims, resourceOf, secrets } from '../../operator/cluster/kinds.ts';
-import { isNotFound } from '../../operator/kube/errors.ts';
 import type { KubeObject, ObjectName, Resource } from '../../operator/kube/object.ts';
 import { configMaps } from '../operator/kube/fakes.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -27,20 +26,15 @@ after(async () => {
 
 const named = (name: string): ObjectName & { namespace: string } => ({ namespace: 'mail', name });
 
-async function find<T extends KubeObject>(resource: Resource, name: ObjectName): Promise<T | undefined> {
-  try {
-    return await world.api.get<T>(resource, name);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
-}
-
 async function untilGone(resource: Resource, name: ObjectName): Promise<void> {
-  await waitUntil(`${resource.kind} ${name.name} is gone`, async () => (await find(resource, name)) === undefined, {
-    limitMs: 40_000,
-    everyMs: 50,
-  });
+  await waitUntil(
+    `${resource.kind} ${name.name} is gone`,
+    async () => (await world.api.find(resource, name)) === undefined,
+    {
+      limitMs: 40_000,
+      everyMs: 50,
+    },
+  );
 }
 
 async function running(name: string, spec = {}): Promise<void> {
@@ -86,7 +80,7 @@ test('a deleted relay delivers what it holds, then goes with all that was its ow
   const relay = await world.untilReason(named('drained'), 'Draining', 'Draining');
   assert.equal(reasonOf(relay.status, 'Ready'), 'Terminating');
   await untilGone(services, named('drained'));
-  assert.ok((await find(statefulSets, named('drained-relay'))) !== undefined, 'its pods stay');
+  assert.ok((await world.api.find(statefulSets, named('drained-relay'))) !== undefined, 'its pods stay');
   pod.queued.Waiting = 0;
   const startMs = performance.now();
   await untilGone(mailRelays, named('drained'));
@@ -286,9 +280,9 @@ test('a paused relay is left as it is', async () => {
   await world.untilReason(named('paused'), 'Paused', 'Paused');
   await world.api.remove(configMaps, named('paused-ca'));
   await world.untilStill();
-  assert.equal(await find(configMaps, named('paused-ca')), undefined);
+  assert.equal(await world.api.find(configMaps, named('paused-ca')), undefined);
   await world.api.edit(mailRelays, named('paused'), { spec: { reconciliation: 'Active' } });
-  await waitUntil('it is made again', async () => (await find(configMaps, named('paused-ca'))) !== undefined);
+  await waitUntil('it is made again', async () => (await world.api.find(configMaps, named('paused-ca'))) !== undefined);
 });
 
 test('a relay without replicas is parked, and wakes when it is scaled', async () => {

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { resourceOf, secrets } from '../../operator/cluster/kinds.ts';
-import { isNotFound } from '../../operator/kube/errors.ts';
 import { type KubeObject, keyOf } from '../../operator/kube/object.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { type RelayWorld, reasonOf, startRelayWorld } from './mailrelay-world.ts';
@@ -34,13 +33,8 @@ async function golden(name: string): Promise<KubeObject[]> {
   return parseAllDocuments(await readFile(file, 'utf8')).map(document => document.toJS() as KubeObject);
 }
 
-async function find(wanted: KubeObject): Promise<KubeObject | undefined> {
-  try {
-    return await world.api.get(resourceOf(wanted), wanted.metadata);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
+function find(wanted: KubeObject): Promise<KubeObject | undefined> {
+  return world.api.find(resourceOf(wanted), wanted.metadata);
 }
 
 /** Every field that is stated, as `path: stated, not found`. What chance decides is left out. */

@@ -27,6 +27,7 @@ import { type ScriptedMx, startScriptedMx } from '../support/scripted-mx.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { type ApiWorld, startWorld } from './api-world.ts';
 import { installOwnCrds } from './install-crds.ts';
+import { numberedMail } from './numbered-mail.ts';
 import { published } from './published-records.ts';
 import { type ServedZone, serveZone } from './served-zone.ts';
 import { findApiServerPrograms } from './setup/programs.ts';
@@ -132,7 +133,7 @@ export async function startMoveWorld(from: Store, pageText: string): Promise<Mov
     const client = await RawClient.open(2525, address);
     while (!signal.aborted) {
       const number = sent.push('under way') - 1;
-      sent[number] = (await client.send(message(number))).outcome;
+      sent[number] = (await client.send(numberedMail(domain, number))).outcome;
       await delay(everyMs);
     }
     await client.quit();
@@ -196,14 +197,5 @@ export async function startMoveWorld(from: Store, pageText: string): Promise<Mov
       await Promise.allSettled([sending?.done]);
       await kept[Symbol.asyncDispose]();
     },
-  };
-}
-
-function message(number: number): Parameters<RawClient['send']>[0] {
-  const lines = [`From: app@${domain}`, 'To: you@dest.example', `Subject: number ${number}`, '', 'Hello.', ''];
-  return {
-    reversePath: `app@${domain}`,
-    recipients: ['you@dest.example'],
-    content: Buffer.from(lines.join('\r\n')),
   };
 }

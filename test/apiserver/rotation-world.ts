@@ -21,6 +21,7 @@ import { type ScriptedMx, startScriptedMx } from '../support/scripted-mx.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { type ApiWorld, startWorld } from './api-world.ts';
 import { installOwnCrds } from './install-crds.ts';
+import { numberedMail } from './numbered-mail.ts';
 import { type ServedZone, serveZone } from './served-zone.ts';
 
 export interface Sent {
@@ -108,7 +109,7 @@ export async function startRotationWorld(dkim: object): Promise<RotationWorld> {
       const fromMs = clock.now();
       const slot = { number, pod, fromMs, toMs: Number.POSITIVE_INFINITY, outcome: 'under way' };
       sent.push(slot);
-      const { outcome } = await client.send(message(number));
+      const { outcome } = await client.send(numberedMail(domain, number));
       sent[number] = { ...slot, toMs: clock.now(), outcome };
       await delay(everyMs);
     }
@@ -131,15 +132,6 @@ export async function startRotationWorld(dkim: object): Promise<RotationWorld> {
       await Promise.allSettled(senders_);
       await kept[Symbol.asyncDispose]();
     },
-  };
-}
-
-function message(number: number): Parameters<RawClient['send']>[0] {
-  const lines = [`From: app@${domain}`, 'To: you@dest.example', `Subject: number ${number}`, '', 'Hello.', ''];
-  return {
-    reversePath: `app@${domain}`,
-    recipients: ['you@dest.example'],
-    content: Buffer.from(lines.join('\r\n')),
   };
 }
 

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { mailRelays, persistentVolumeClaims, pods, resourceOf, secrets } from '../../operator/cluster/kinds.ts';
-import { isNotFound } from '../../operator/kube/errors.ts';
 import type { KubeObject, ObjectName, Resource } from '../../operator/kube/object.ts';
 import { mintAuthority } from '../../operator/mailrelay/certificate.ts';
 import { configMaps } from '../operator/kube/fakes.ts';
@@ -28,13 +27,7 @@ after(async () => {
 const named = (name: string): ObjectName & { namespace: string } => ({ namespace: 'mail', name });
 
 async function isGone(resource: Resource, name: ObjectName): Promise<boolean> {
-  try {
-    await world.api.get(resource, name);
-    return false;
-  } catch (error) {
-    if (isNotFound(error)) return true;
-    throw error;
-  }
+  return (await world.api.find(resource, name)) === undefined;
 }
 
 async function running(name: string, spec: Fields = {}, references: Fields = {}): Promise<void> {

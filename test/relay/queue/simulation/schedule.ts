@@ -2,6 +2,7 @@
  * One schedule: relays that enqueue, claim, settle, renew, crash, pause and wake on one queue, each with a clock of its own, over a network that
  * loses and delays, in an order that a seed decides. Whatever happened, the books are right at every step, no recipient is settled twice, nobody is
  * given what another still holds, and in the end a relay that comes last finds all that is left, and nothing stays behind.
+ * In one file, since each step reads and changes the one world that the others do.
  */
 import assert from 'node:assert/strict';
 import { type Claim, LeaseLostError, type NewMessage, type Outcome } from '../../../../relay/queue/queue.ts';
