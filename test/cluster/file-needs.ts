@@ -37,6 +37,7 @@ export const fileNeeds: Needs = {
   'test/cluster/journeys/node-reboots.test.ts': underLoad(32),
   'test/cluster/journeys/outside-world.test.ts': other(95),
   'test/cluster/journeys/pod-is-deleted.test.ts': underLoad(40),
+  'test/cluster/journeys/redis-relay-is-renewed.test.ts': underLoad(65),
   'test/cluster/journeys/redis-relay.test.ts': underLoad(90),
   'test/cluster/journeys/relay-rolls.test.ts': underLoad(46),
   'test/cluster/journeys/relay-scales.test.ts': underLoad(48),
