@@ -92,7 +92,11 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
   const drainedSeconds = elapsed();
   const record = await sink.record();
   const queued = queuedRecipients(metrics);
-  const verdict = judge({ sent, receptions: record.receptions, kills: disturbed.kills, queued });
+  const unasked = redis
+    .unaskedTakeovers()
+    .map(times => ({ ...times, what: 'taken over by itself', kind: 'StoreAway' }) as const);
+  const kills = [...disturbed.kills, ...unasked];
+  const verdict = judge({ sent, receptions: record.receptions, kills, queued });
   for (const relay of all.slice(1)) await metricsOf(relay);
   const left = (await redis.keysThatStay()).filter(key => !/:(meta|owners)$/.test(key));
   const figures = [
@@ -100,7 +104,7 @@ export async function runRedisAudit(options: RedisAuditOptions): Promise<RedisAu
     `recipients: acknowledged ${verdict.accepted}, delivered ${verdict.delivered}, bounced ${verdict.bounced}, queued ${queued}, lost ${verdict.lost.length}`,
     `messages without a 250: refused ${verdict.refused}, unknown ${verdict.unknown}, cut before the final dot ${verdict.unsent}; arrived after a 451 in doubt: ${verdict.doubtful}`,
     ...describeStalls({
-      faults: disturbed.kills,
+      faults: kills,
       clients: loads.map(({ outages }, n) => ({ server: nameOf(n), outages })),
       sent,
       receptions: record.receptions,

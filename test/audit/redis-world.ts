@@ -9,6 +9,7 @@ import {
   type RedisCluster,
   type RedisPeer,
   type RedisWithSentinels,
+  silenceMs,
   startCluster,
   startRedis,
   startSentinels,
@@ -29,6 +30,11 @@ export interface RedisWorld extends AsyncDisposable {
   strike(random: () => number, back: (kind: RedisFaultKind) => void): Promise<RedisFaultKind>;
   /** Keys that do not go by themselves. */
   keysThatStay(): Promise<string[]>;
+  /**
+   * Takeovers that were no strike: a master on a busy disk is silent for longer than its Sentinels allow. From its last sign of life until relays
+   * have looked who is the master; what was settled with it meanwhile the other may not know.
+   */
+  unaskedTakeovers(): readonly { readonly fromMs: number; readonly toMs: number }[];
 }
 
 const keyPrefix = 'audit:';
@@ -67,6 +73,10 @@ class SingleWorld implements RedisWorld {
     return keysIn([this.#redis]);
   }
 
+  unaskedTakeovers(): [] {
+    return [];
+  }
+
   [Symbol.asyncDispose](): PromiseLike<void> {
     return this.#redis[Symbol.asyncDispose]();
   }
@@ -74,6 +84,7 @@ class SingleWorld implements RedisWorld {
 
 class SentinelWorld implements RedisWorld {
   readonly #redis: RedisWithSentinels;
+  readonly #strikes: { readonly fromMs: number; readonly toMs: number }[] = [];
   readonly queue: RelayConfigInput['queue'];
 
   constructor(redis: RedisWithSentinels) {
@@ -85,6 +96,7 @@ class SentinelWorld implements RedisWorld {
   }
 
   async strike(random: () => number, back: (kind: RedisFaultKind) => void): Promise<RedisFaultKind> {
+    const fromMs = Date.now();
     const { master, replica } = await this.#roles();
     const kind = random() < 0.7 ? 'master killed' : 'replica killed';
     if (kind === 'master killed') {
@@ -97,12 +109,20 @@ class SentinelWorld implements RedisWorld {
       back(kind);
     }
     await waitUntil('a replica follows', () => this.#isWhole(), { limitMs: failoverLimitMs });
+    this.#strikes.push({ fromMs, toMs: Date.now() });
     await delay(lookedAtMs);
     return kind;
   }
 
   async keysThatStay(): Promise<string[]> {
     return await keysIn([(await this.#roles()).master]);
+  }
+
+  unaskedTakeovers(): { fromMs: number; toMs: number }[] {
+    const isAsked = (timeMs: number): boolean =>
+      this.#strikes.some(({ fromMs, toMs }) => timeMs >= fromMs && timeMs <= toMs);
+    const unasked = this.#redis.takeovers.filter(({ timeMs }) => !isAsked(timeMs));
+    return unasked.map(({ silentMs, timeMs }) => ({ fromMs: silentMs - silenceMs, toMs: timeMs + lookedAtMs }));
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
@@ -154,6 +174,10 @@ class ClusterWorld implements RedisWorld {
 
   keysThatStay(): Promise<string[]> {
     return keysIn(this.#redis.nodes);
+  }
+
+  unaskedTakeovers(): [] {
+    return [];
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

@@ -191,10 +191,15 @@ export interface RedisWithSentinels extends AsyncDisposable {
 }
 
 export interface Takeover {
+  /** A Sentinel has found the former master silent for as long as it may be. */
+  readonly silentMs: number;
   readonly timeMs: number;
   /** Of the new master. */
   readonly port: number;
 }
+
+/** For so long a master may say nothing. */
+export const silenceMs = 1000;
 
 /** A master, a replica, and three Sentinels that agree within two seconds. */
 export async function startSentinels(folder: string, settings: Settings = durable): Promise<RedisWithSentinels> {
@@ -203,14 +208,20 @@ export async function startSentinels(folder: string, settings: Settings = durabl
   const replica = await startRedis(folder, { settings: { ...settings, replicaof: `127.0.0.1 ${master.port}` } });
   const watch: Settings = {
     [`sentinel monitor ${masterName} 127.0.0.1`]: `${master.port} 2`,
-    [`sentinel down-after-milliseconds ${masterName}`]: '1000',
+    [`sentinel down-after-milliseconds ${masterName}`]: String(silenceMs),
     [`sentinel failover-timeout ${masterName}`]: '6000',
   };
   const takeovers: Takeover[] = [];
+  let silentMs: number | undefined;
   // Each Sentinel says it, with old and new address.
   function onLine(line: string): void {
+    if (line.includes('+sdown master ')) silentMs ??= Date.now();
+    if (line.includes('-sdown master ')) silentMs = undefined;
     const port = Number(/\+switch-master \S+ \S+ \d+ \S+ (\d+)/.exec(line)?.[1]);
-    if (port > 0 && takeovers.at(-1)?.port !== port) takeovers.push({ timeMs: Date.now(), port });
+    if (!(port > 0) || takeovers.at(-1)?.port === port) return;
+    const timeMs = Date.now();
+    takeovers.push({ silentMs: silentMs ?? timeMs, timeMs, port });
+    silentMs = undefined;
   }
   const sentinels = await Promise.all(
     [1, 2, 3].map(() => startRedis(folder, { settings: watch, args: ['--sentinel'], onLine })),
