@@ -76,7 +76,7 @@ export function desiredRelay(input: RelayInput, options: DesiredOptions): Desire
   ].filter(object => object !== null);
   const revision = configurationToRun(configuration)?.revision;
   return {
-    handover: replicaHandover(input),
+    handover: replicaHandover(input, scale),
     objects,
     // Claims last: a storage class that lets nothing grow refuses them, and pods must be told of their configuration all the same.
     patches: [...podNudges(input, revision, scale), ...largerClaims(input)],

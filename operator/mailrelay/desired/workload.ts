@@ -84,9 +84,11 @@ export function deployment({ input, scale, fileShards, options }: WorkloadInput)
  * Applied as `handoverFieldManager` before the Deployment is applied without its number of pods: giving up a field that nobody else has
  * would reset it to 1, and with it most of the relay. The autoscaler takes the field over when it first changes it.
  */
-export function replicaHandover({ relay, existing }: RelayInput): DesiredObject | null {
+export function replicaHandover({ relay, existing }: RelayInput, scale: Scale): DesiredObject | null {
   const { workload, hasAutoscaler } = existing;
   if (relay.spec.autoscaling === undefined || workload === undefined || hasAutoscaler) return null;
+  // At its end the relay has a number of its own again: none.
+  if (scale.replicas !== undefined) return null;
   const { namespace } = relay.metadata;
   const { minReplicas, maxReplicas } = relay.spec.autoscaling;
   return {

@@ -168,6 +168,13 @@ describe('the workload', () => {
     assert.deepEqual([replicas(after), handover(after)], [undefined, undefined]);
   });
 
+  it('of an autoscaled relay that is deleted and empty is handed over to nobody, who would make pods again', () => {
+    const relay = storedRelay({ queue: redis, autoscaling }, deleted);
+    const ended = desiredOf(relay, { existing: running(0, []) });
+    assert.equal(at(find(ended, 'Deployment'), 'spec', 'replicas'), 0);
+    assert.equal(ended.handover, null);
+  });
+
   it('is rendered with the claim template that it has, and its volumes grow one by one', () => {
     const relay = storedRelay({ queue: { type: 'Volume', volume: { size: '20Gi' } } });
     const claims = new Map([
