@@ -35,6 +35,7 @@ import { StatusHold } from './status-hold.ts';
 import { releaseVolumes, removeVolumes } from './volumes.ts';
 import { appliedRevisionOf, podsToAsk } from './workload-status.ts';
 import type { RelayWriter } from './writer.ts';
+import { WrittenWorkloads } from './written-workloads.ts';
 
 export interface ReconcileParts {
   readonly deps: ControllerDeps;
@@ -45,14 +46,15 @@ export interface ReconcileParts {
   readonly policyStatesOf: PolicyStatesOf;
   readonly markIdlest: MarkIdlest;
   readonly hold: StatusHold;
+  readonly written: WrittenWorkloads;
 }
 
 /** The cache is behind our own write, or somebody wrote at the same time. */
 const afterConflictMs = 200;
 
-export function createReconcile(given: Omit<ReconcileParts, 'hold'>): Reconcile {
-  const parts = { ...given, hold: new StatusHold() };
-  const { deps, writer, reports, lastWords, hold } = parts;
+export function createReconcile(given: Omit<ReconcileParts, 'hold' | 'written'>): Reconcile {
+  const parts = { ...given, hold: new StatusHold(), written: new WrittenWorkloads() };
+  const { deps, writer, reports, lastWords, hold, written } = parts;
   const { cluster, states } = deps;
 
   function forget(key: string): void {
@@ -61,6 +63,7 @@ export function createReconcile(given: Omit<ReconcileParts, 'hold'>): Reconcile 
     lastWords.forget(key);
     writer.forget(key);
     hold.forget(key);
+    written.forget(key);
   }
 
   return async (key, signal) => {
@@ -94,11 +97,13 @@ async function pass(parts: ReconcileParts, seen: MailRelay, signal: AbortSignal)
   const hasFinalizer = seen.metadata.finalizers?.includes(drainFinalizer) ?? false;
   // What is left of it is others' to finish.
   if (isDeleted && !hasFinalizer) return nothingLeft;
+  const nowMs = deps.clock.now();
+  const workload = workloadOf(deps.cluster, seen);
+  if (parts.written.isAheadOf(nameOf(seen), workload, nowMs)) return { requeue: { requeueAfterMs: afterConflictMs } };
   const isHeld = seen.spec.reconciliation === 'Paused';
   const relay = hasFinalizer || isHeld ? seen : await withFinalizer(deps, seen, signal);
   reports.see(nameOf(relay), seenPods(deps.cluster, relay));
-  parts.lastWords.dropWanted(nameOf(relay), workloadOf(deps.cluster, relay)?.spec.replicas);
-  const nowMs = deps.clock.now();
+  parts.lastWords.dropWanted(nameOf(relay), workload?.spec.replicas);
   const turn = { relay, nowMs, signal };
   const isSettled = isHeld || isDeleted;
   const kept = isSettled ? await parts.material.kept(turn) : await parts.material.renewed(turn);
@@ -146,6 +151,7 @@ async function carryOut(parts: ReconcileParts, pass_: Pass, signal: AbortSignal)
   if (!isHeld) await parts.markIdlest({ relay, desired, pods: observed.input.existing.pods, signal });
   const applied = isHeld ? nothingApplied : await applyDesired({ deps, writer }, { relay, desired, signal });
   const { workload, refusal, refusedClaims } = applied;
+  if (workload !== undefined) parts.written.wrote(key, workload, nowMs);
   await release(parts, relay, applied, signal);
   const { configuration, scale } = desired;
   const { pods } = observed.input.existing;

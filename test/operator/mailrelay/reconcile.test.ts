@@ -197,6 +197,34 @@ describe('a pass over a relay', () => {
     assert.equal(world.reasonOf('Draining'), 'Draining');
   });
 
+  it('of a relay with a shared queue that goes makes no pod anew when it sees them end before the number that it wrote', async () => {
+    const finalizers = ['postroad.dev/drain'];
+    const deployments = place('apps/v1', 'Deployment');
+    const workload = () => world.cluster.at(deployments, 'mail/outbound-relay');
+    const replicas = () => at(workload(), 'spec', 'replicas');
+    world.putRelay(sharedQueue, { finalizers });
+    world.putPod(0, '10.0.0.1');
+    const { pass } = world.start();
+    await pass();
+    world.answers.set('10.0.0.1', runs(world.revision()));
+    world.putRelay(sharedQueue, { finalizers, deletionTimestamp: new Date(world.clock.now()).toISOString() });
+    const former = workload();
+    assert.ok(former !== undefined);
+    for (let second = 0; second < 60 && replicas() !== 0; second += 1) {
+      await pass();
+      await world.clock.advance(1000);
+    }
+    assert.equal(replicas(), 0);
+    world.cluster.put(deployments, former);
+    world.putPod(0, '10.0.0.1', { deletionTimestamp: new Date(world.clock.now()).toISOString() });
+    world.cluster.asked.length = 0;
+    assert.equal(await pass(), 200, 'looks again soon');
+    assert.deepEqual(world.cluster.writes, []);
+    await world.clock.advance(10_000);
+    await pass();
+    assert.notDeepEqual(world.cluster.writes, [], 'but does not wait for ever');
+  });
+
   it('of one that goes does not wait for pods that only carry its labels', async () => {
     const finalizers = ['postroad.dev/drain'];
     world.putRelay({}, { finalizers });
