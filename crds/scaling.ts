@@ -1,5 +1,5 @@
 /** spec.autoscaling and spec.shutdown of a MailRelay. */
-import { defaulted, integer, object } from './schema.ts';
+import { defaulted, integer, object, optional } from './schema.ts';
 
 const day = 86_400;
 
@@ -9,6 +9,13 @@ export const autoscaling = object(
     minReplicas: integer('Fewest pods.', 1, 64),
     maxReplicas: integer('Most pods.', 1, 64),
     targetCPUUtilizationPercent: defaulted(integer('CPU in use, of what pods request, that is aimed at.', 1, 100), 70),
+    targetQueueAgeSeconds: optional(
+      integer(
+        'Age of the longest overdue mail that is aimed at, beside the CPU: while it is above, pods are added, at most twice as many each minute. The cluster must serve `postroad_queue_oldest_due_age_seconds` of the pods at custom.metrics.k8s.io, as prometheus-adapter does; where it does not, pods are added by the CPU and none is taken away. Left out: the CPU alone.',
+        1,
+        day,
+      ),
+    ),
   },
   {
     rules: [

@@ -163,6 +163,49 @@ test('a deleted relay keeps all its pods until each says that nothing is left to
   await untilPods('drained', 0);
 });
 
+interface Autoscaler extends KubeObject {
+  readonly spec: {
+    readonly metrics: readonly object[];
+    readonly behavior?: { readonly scaleUp: { readonly policies: readonly object[] } };
+  };
+}
+
+test('an age of the queue that is aimed at comes to the autoscaler and goes again, with its pace', async () => {
+  const scaling = { minReplicas: 2, maxReplicas: 8 };
+  await running('aged', { autoscaling: { ...scaling, targetQueueAgeSeconds: 60 } });
+  const found = async (): Promise<Autoscaler['spec']> =>
+    (await world.api.get<Autoscaler>(autoscalers, named('aged-relay'))).spec;
+  await waitUntil('the autoscaler', async () => !(await isGone(autoscalers, named('aged-relay'))));
+  const cpu = { type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 70 } } };
+  const age = (seconds: string): object => ({
+    type: 'Pods',
+    pods: {
+      metric: { name: 'postroad_queue_oldest_due_age_seconds' },
+      target: { type: 'AverageValue', averageValue: seconds },
+    },
+  });
+  const { metrics, behavior } = await found();
+  assert.deepEqual(metrics, [cpu, age('60')]);
+  assert.deepEqual(behavior?.scaleUp.policies, [{ type: 'Percent', value: 100, periodSeconds: 60 }]);
+  await world.untilStill();
+  const before_ = await writesOf('horizontalpodautoscalers', 'aged-relay');
+  // A number of minutes is one that the server could write otherwise.
+  await world.api.edit(mailRelays, named('aged'), { spec: { autoscaling: { targetQueueAgeSeconds: 3000 } } });
+  await waitUntil(
+    'another age',
+    async () => JSON.stringify((await found()).metrics) === JSON.stringify([cpu, age('3k')]),
+  );
+  await world.untilStill();
+  assert.equal(await writesOf('horizontalpodautoscalers', 'aged-relay'), before_ + 1);
+  await world.api.edit(mailRelays, named('aged'), { spec: { autoscaling: { targetQueueAgeSeconds: null } } });
+  await waitUntil('the CPU alone', async () => JSON.stringify((await found()).metrics) === JSON.stringify([cpu]));
+  const byDefault = (await found()).behavior?.scaleUp.policies ?? [];
+  assert.ok(
+    byDefault.every(policy => 'periodSeconds' in policy && policy.periodSeconds === 15),
+    JSON.stringify(byDefault),
+  );
+});
+
 test('with an autoscaler the number of pods is its own; a relay that is deleted drains, and goes', async () => {
   await running('scaled', { autoscaling: { minReplicas: 2, maxReplicas: 8 } });
   await waitUntil('the autoscaler', async () => !(await isGone(autoscalers, named('scaled-relay'))));

@@ -236,6 +236,10 @@ export const acceptedObjects: readonly ObjectCase[] = [
     }),
   },
   {
+    name: 'a relay on Redis that scales with the age of its queue',
+    object: mailRelay({ ...onRedis, autoscaling: { ...autoscaling, targetQueueAgeSeconds: 60 } }),
+  },
+  {
     name: 'a change of everything but the queue',
     object: mailRelay({ hostname: 'mx.example.com', route: { type: 'Capture' } }),
     previous: mailRelay(),
@@ -588,6 +592,11 @@ export const refusedObjects: readonly RefusedCase[] = [
     name: 'autoscaling upside down',
     object: mailRelay({ ...onRedis, autoscaling: { minReplicas: 3, maxReplicas: 2 } }),
     faults: ['spec.autoscaling: minReplicas must be at most maxReplicas'],
+  },
+  {
+    name: 'autoscaling by mail that never waits',
+    object: mailRelay({ ...onRedis, autoscaling: { ...autoscaling, targetQueueAgeSeconds: 0 } }),
+    faults: ['spec.autoscaling.targetQueueAgeSeconds: must be an integer from 1 to 86400'],
   },
   {
     name: 'autoscaling by a part of nothing',

@@ -37,7 +37,11 @@ export const goldenRelays = {
     listeners,
     queue: { type: 'Volume', volume: { size: '50Gi', storageClassName: 'fast' } },
   },
-  'redis-autoscaling': { listeners, queue: redis, autoscaling: { minReplicas: 2, maxReplicas: 8 } },
+  'redis-autoscaling': {
+    listeners,
+    queue: redis,
+    autoscaling: { minReplicas: 2, maxReplicas: 8, targetQueueAgeSeconds: 60 },
+  },
   'redis-sentinel': {
     replicas: 3,
     listeners,
