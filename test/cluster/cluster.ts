@@ -12,6 +12,7 @@ export interface Cluster {
   /** The folder of the run; undefined: a user's own cluster. */
   readonly run: string | undefined;
   readonly kubectl: Kubectl;
+  readonly kubeconfigFile: string;
   /** What the node itself can be made to do; undefined: a user's own cluster, whose nodes are not ours. */
   readonly node: NodePower | undefined;
   /** An object, or a list of them. */
@@ -57,7 +58,7 @@ export async function connectCluster(): Promise<Cluster> {
     await kubectl.must(['label', 'namespace', name, `${ownedLabel}=yes`]);
   };
   return {
-    ...{ image, run, kubectl, helm, shell, adoptNamespace },
+    ...{ image, run, kubectl, kubeconfigFile, helm, shell, adoptNamespace },
     node: run === undefined ? undefined : await nodePowerOf(run, kubectl),
     get: async (...args) => JSON.parse(await kubectl.must(['get', ...args, '-o', 'json'])),
     async createNamespace(name) {

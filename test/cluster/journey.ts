@@ -57,6 +57,8 @@ async function cleanCluster(cluster: Cluster): Promise<void> {
   }
   // A folder that something is mounted on cannot be removed; a journey that was killed has left its mounts.
   if (run !== undefined) await unmountVolumes(run);
+  // No namespace can go while a server of one of the cluster's APIs is away.
+  await kubectl.must(['delete', 'apiservice', '-l', ownedLabel, '--wait']);
   // Before its release, which takes the definitions along where they are not kept: they would wait for finalizers that the operator would put back.
   const operator = ['deployment', '--all', '-n', releaseNamespace, '--cascade=foreground', '--timeout=60s'];
   await kubectl.must(['delete', ...operator]);
@@ -96,7 +98,7 @@ async function findRemains({ kubectl, helm }: Cluster): Promise<Remains | undefi
   const [owned, known, labelled, releases] = await Promise.all([
     namesOf(kubectl, ['namespaces', '-l', ownedLabel]),
     namesOf(kubectl, ['crd,namespaces']),
-    namesOf(kubectl, ['crd,clusterroles,clusterrolebindings', '-l', ownedLabel]),
+    namesOf(kubectl, ['crd,apiservices,clusterroles,clusterrolebindings', '-l', ownedLabel]),
     helm('list', '--all-namespaces', '--short', '--filter', `^${release}$`),
   ]);
   const definitions = known.filter(name => name.endsWith('.postroad.dev'));

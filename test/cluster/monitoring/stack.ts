@@ -50,14 +50,38 @@ export async function startMonitoring(cluster: Cluster): Promise<MonitoringStack
   await mkdir(targets);
   starting.use(await startDiscovery(objects.monitors, targets));
   const alertmanager = await startAlertmanager(path, starting);
-  const start = async (name: string, pace?: Pace): Promise<Prometheus> =>
-    prometheusAt(await startPrometheus(join(path, name), configOf(objects, { targets, alertmanager, pace }), starting));
-  const [shipped, hurried] = await Promise.all([start('shipped'), start('hurried', hurriedPace)]);
+  const start = async (name: string, config: PrometheusFiles): Promise<Prometheus> =>
+    prometheusAt(await startPrometheus(join(path, name), config, starting));
+  const [shipped, hurried] = await Promise.all([
+    start('shipped', configOf(objects, { targets })),
+    start('hurried', configOf(objects, { targets, pace: hurriedPace, alertmanager })),
+  ]);
   const parts = starting.move();
   return {
     ...{ shipped, hurried, alertmanager: alertmanagerAt(alertmanager) },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/** One Prometheus alone that scrapes at the hurried pace, and no rules. */
+export interface Scraping extends AsyncDisposable {
+  readonly prometheus: Prometheus;
+  /** Host and port. */
+  readonly address: string;
+}
+
+/** By the monitors that are in the cluster now. */
+export async function startScraping(cluster: Cluster): Promise<Scraping> {
+  await using starting = new AsyncDisposableStack();
+  const { path } = starting.use(await temporaryFolder());
+  const { monitors } = await objectsOf(cluster);
+  const targets = join(path, 'targets');
+  await mkdir(targets);
+  starting.use(await startDiscovery(monitors, targets));
+  const config = configOf({ monitors, groups: [] }, { targets, pace: hurriedPace });
+  const address = await startPrometheus(join(path, 'prometheus'), config, starting);
+  const parts = starting.move();
+  return { prometheus: prometheusAt(address), address, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
 async function objectsOf({ get }: Cluster): Promise<Objects> {
@@ -73,9 +97,10 @@ interface PrometheusFiles {
 
 interface Surroundings {
   readonly targets: string;
-  readonly alertmanager: string;
+  /** Left out: nobody is told of alerts. */
+  readonly alertmanager?: string;
   /** In the place of what the monitors say. */
-  readonly pace: Pace | undefined;
+  readonly pace?: Pace;
 }
 
 function configOf({ monitors, groups }: Objects, { targets, alertmanager, pace }: Surroundings): PrometheusFiles {
@@ -93,7 +118,7 @@ function configOf({ monitors, groups }: Objects, { targets, alertmanager, pace }
     config: {
       global: { evaluation_interval: pace === undefined ? '30s' : '1s' },
       ...{ rule_files: ['rules.yaml'], scrape_configs: scrapes },
-      ...(pace !== undefined && { alerting }),
+      ...(alertmanager !== undefined && { alerting }),
     },
     rules: {
       groups: pace === undefined ? groups : groups.map(each => ({ ...each, rules: each.rules.map(hurriedRule) })),

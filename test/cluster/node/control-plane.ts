@@ -12,13 +12,18 @@ export interface ControlPlane {
   readonly scheduler: RunningComponent;
 }
 
+const proxyName = 'front-proxy-client';
+
 export async function startControlPlane(programs: NodePrograms, paths: RunPaths): Promise<ControlPlane> {
   const server = await startApiServer({
     audit: 'Disabled',
     controllerManager: true,
     controllers: ['*'],
-    async flags({ issueClient }) {
-      const client = await issueClient('kubelet-client', '/O=system:masters/CN=kube-apiserver-kubelet-client');
+    async flags({ caFile, issueClient }) {
+      const [client, proxy] = await Promise.all([
+        issueClient('kubelet-client', '/O=system:masters/CN=kube-apiserver-kubelet-client'),
+        issueClient('proxy-client', `/CN=${proxyName}`),
+      ]);
       return [
         '--bind-address=0.0.0.0',
         // Where pods reach it: the one address of the Service kubernetes.
@@ -27,6 +32,14 @@ export async function startControlPlane(programs: NodePrograms, paths: RunPaths)
         `--kubelet-client-certificate=${client.certificateFile}`,
         `--kubelet-client-key=${client.privateKeyFile}`,
         '--kubelet-preferred-address-types=InternalIP',
+        // For servers of other APIs, whom it tells by these who asks.
+        `--proxy-client-cert-file=${proxy.certificateFile}`,
+        `--proxy-client-key-file=${proxy.privateKeyFile}`,
+        `--requestheader-client-ca-file=${caFile}`,
+        `--requestheader-allowed-names=${proxyName}`,
+        '--requestheader-username-headers=X-Remote-User',
+        '--requestheader-group-headers=X-Remote-Group',
+        '--requestheader-extra-headers-prefix=X-Remote-Extra-',
       ];
     },
   });

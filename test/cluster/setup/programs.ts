@@ -32,6 +32,14 @@ const containerd = [
 
 const coredns = [github('coredns', 'coredns/coredns')];
 const provisioner = [github('local-path-provisioner', 'rancher/local-path-provisioner')];
+const adapter = [
+  {
+    program: 'adapter' as const,
+    moduleFolder: join(here, 'prometheus-adapter'),
+    module: 'sigs.k8s.io/prometheus-adapter',
+    package: 'sigs.k8s.io/prometheus-adapter/cmd/adapter',
+  },
+];
 const pause = [{ program: 'pause' as const, moduleFolder: join(here, 'pause'), package: '.' }];
 
 export interface NodePrograms extends ApiServerPrograms, Pick<ChartPrograms, 'helm'> {
@@ -94,4 +102,16 @@ export async function setUpImagePrograms(say: (line: string) => void): Promise<I
 export async function hasImagePrograms(): Promise<boolean> {
   const found = await Promise.all([pause, coredns, provisioner].map(each => findGoPrograms<string>(each)));
   return found.every(each => each !== undefined);
+}
+
+/** prometheus-adapter, which one journey runs beside its cluster. */
+export async function setUpAdapter(say: (line: string) => void): Promise<void> {
+  await setUpGoPrograms(adapter, say);
+}
+
+/** @throws Error when set-up has not made it. */
+export async function adapterProgram(): Promise<string> {
+  const found = await findGoPrograms(adapter);
+  if (found === undefined) throw new Error('prometheus-adapter is not built: node test/cluster/run.ts builds it');
+  return found.adapter;
 }
