@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { parse } from 'yaml';
 import { noExisting } from '../../../../operator/mailrelay/desired/input.ts';
 import { definitions } from '../../../../relay/metrics.ts';
 import { at, desiredOf, find, storedRelay } from '../relay-input.ts';
@@ -10,6 +13,7 @@ interface Metric {
 }
 
 const queue = { type: 'Redis', redis: { type: 'Single', addresses: ['redis.data:6379'], durability: 'Fsync' } };
+const example = join(import.meta.dirname, '../../../../examples/prometheus-adapter/values.yaml');
 const existing = { ...noExisting, workload: { replicas: 2, claimSize: undefined, fileShards: 1 } };
 
 function scalerOf(autoscaling: Readonly<Record<string, unknown>>): {
@@ -41,6 +45,14 @@ describe('the autoscaler', () => {
     assert.equal(definitions[name as keyof typeof definitions].type, 'gauge');
     assert.match(name, /_age_seconds$/);
     assert.deepEqual(metrics[1]?.pods?.target, { type: 'AverageValue', averageValue: '90' });
+    const { rules } = parse(readFileSync(example, 'utf8')) as {
+      readonly rules: { readonly custom: readonly object[] };
+    };
+    assert.deepEqual(
+      rules.custom.map(rule => 'seriesQuery' in rule && String(rule.seriesQuery).split('{')[0]),
+      [name],
+      'and the example serves it by that name',
+    );
   });
 
   it('adds no more than as many pods again in a minute by that age, and takes none away sooner than Kubernetes does', () => {
