@@ -39,7 +39,7 @@ export const fileNeeds: Needs = {
   'test/cluster/journeys/pod-is-deleted.test.ts': underLoad(40),
   'test/cluster/journeys/redis-relay-is-renewed.test.ts': underLoad(65),
   'test/cluster/journeys/redis-relay.test.ts': underLoad(90),
-  'test/cluster/journeys/relay-grows.test.ts': other(70),
+  'test/cluster/journeys/relay-grows.test.ts': other(55),
   'test/cluster/journeys/relay-rolls.test.ts': underLoad(46),
   'test/cluster/journeys/relay-scales.test.ts': underLoad(48),
   'test/cluster/journeys/uninstall.test.ts': other(180),

@@ -119,7 +119,8 @@ export async function startScriptedMx(options: MxOptions = {}): Promise<Scripted
       options.tls === undefined ? undefined : createSecureContext({ key: options.tls.key, cert: options.tls.cert }),
     connections: 0,
   };
-  const server: Server = createServer(socket => {
+  // Its replies to what was pipelined are writes of their own: each would wait for the last one to be acknowledged.
+  const server: Server = createServer({ noDelay: true }, socket => {
     state.connections += 1;
     state.sockets.add(socket);
     socket.on('close', () => state.sockets.delete(socket));
