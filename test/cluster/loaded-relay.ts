@@ -139,6 +139,17 @@ export class LoadedRelay implements AsyncDisposable {
     await this.whole();
   }
 
+  /** Until no pod of those names is there any more, and the relay is whole with others. */
+  async replaced(names: Iterable<string>): Promise<void> {
+    const old = new Set(names);
+    await waitUntil(
+      `${[...old].join(', ')} to be gone`,
+      async () => (await this.pods()).every(({ metadata }) => !old.has(metadata.name)),
+      { limitMs: wholeLimitMs, everyMs: 250 },
+    );
+    await this.whole();
+  }
+
   /** What happens meanwhile is the reason of a duplicate. */
   async killing(kill: () => Promise<void>, kind?: Kill['kind']): Promise<void> {
     const fromMs = Date.now();

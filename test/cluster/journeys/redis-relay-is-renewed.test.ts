@@ -17,7 +17,7 @@ nodeJourney(
     const old = await relay.containers();
     const patch = JSON.stringify({ spec: { template: { annotations: { 'example.com/rolled': 'once' } } } });
     await cluster.kubectl.must(['patch', 'mailrelay', 'outbound', '-n', namespace, '--type=merge', '--patch', patch]);
-    await relay.renewed(old);
+    await relay.replaced(old.keys());
     await relay.flows(500);
     t.diagnostic(`rolled, after ${relay.load.accepted()} messages`);
 

@@ -24,12 +24,7 @@ nodeJourney(
     say('a container was killed, and is back');
 
     await cluster.kubectl.must(['delete', 'pod', deleted, '-n', namespace, '--wait=false']);
-    await waitUntil(
-      `${deleted} to be gone`,
-      async () => (await relay.pods()).every(({ metadata }) => metadata.name !== deleted),
-      { limitMs: 60_000, everyMs: 250 },
-    );
-    await relay.whole();
+    await relay.replaced([deleted]);
     await relay.flows(500);
     say('a pod was deleted, and another has come');
 
