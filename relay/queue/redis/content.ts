@@ -1,10 +1,10 @@
 /** Contents on their way to Redis and back. Small ones travel with their message, large ones in pieces, so that neither side holds one whole. */
-import type { Content } from '../queue.ts';
+import { type Content, QueueFullError } from '../queue.ts';
 import { MemoryContent } from '../sqlite/content.ts';
 import { SpooledBytes } from '../sqlite/spool.ts';
 import { compress, decompress, type PackedContent, type StoredRecord } from './codec.ts';
 import type { Asking } from './conversation.ts';
-import { bodyKey, type Partition } from './keys.ts';
+import { bodyKey, type Partition, uploadKey } from './keys.ts';
 
 /** Contents up to this size travel with their message. */
 export const inlineLimitBytes = 256 * 1024;
@@ -15,7 +15,7 @@ const leavesSoonBytes = 16 * 1024;
 const uploadLifeMs = 10 * 60_000;
 const [plain, packed] = [Buffer.from([0]), Buffer.from([1])];
 
-interface Upload {
+export interface Upload {
   readonly conversation: Asking;
   readonly partition: Partition;
   /** Its name until its message is stored. */
@@ -29,9 +29,24 @@ export async function packContent(
   { leavesSoon = false } = {},
 ): Promise<PackedContent> {
   const { bytes } = content;
-  if (bytes === undefined || bytes.length > inlineLimitBytes) return await uploadContent(content, upload);
+  if (bytes === undefined || bytes.length > inlineLimitBytes)
+    return await roomAgainWhenFull(upload, () => uploadContent(content, upload));
   const compressed = leavesSoon && bytes.length < leavesSoonBytes ? undefined : compress(bytes);
   return { body: compressed ?? bytes, pieces: 0, compressed: compressed !== undefined };
+}
+
+/** What a full server has of a content that it had no room for would keep other mail away until it goes by itself. */
+export async function roomAgainWhenFull<T>(
+  { conversation, partition, upload }: Upload,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const key = uploadKey(partition, upload);
+    if (error instanceof QueueFullError) await Promise.allSettled([conversation.command(partition, ['UNLINK', key])]);
+    throw error;
+  }
 }
 
 async function uploadContent(content: Content, { conversation, partition, upload }: Upload): Promise<PackedContent> {

@@ -33,6 +33,7 @@ export function partitionOf(prefix: string, number: number, count: number): Part
   return { number, base, slot: slotOf(base), keys: [`${base}meta`, `${base}absent`] };
 }
 
+export const uploadKey = ({ base }: Partition, upload: string): string => `${base}u:${upload}`;
 export const bodyKey = ({ base }: Partition, id: string): string => `${base}b:${id}`;
 
 /** The same for every relay of the queue, and even over the partitions. */

@@ -26,6 +26,8 @@ export interface WireMessage {
   readonly tenant: string;
   readonly n: number;
   readonly upload?: string;
+  /** Of the upload. */
+  readonly pieces?: number;
   readonly groups: readonly Group[];
 }
 
@@ -57,7 +59,7 @@ export function toWire(
       id: message.id,
       tenant: message.tenant,
       n: message.recipients.length,
-      ...(content.pieces === 0 ? {} : { upload: call }),
+      ...(content.pieces === 0 ? {} : { upload: call, pieces: content.pieces }),
       groups,
     },
     record: JSON.stringify(recordOf(message, content, call)),

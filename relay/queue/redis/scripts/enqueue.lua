@@ -1,13 +1,13 @@
 #!lua
 -- Stores messages, each by itself: Leased to their owner, or Waiting and due now.
 --
--- 1. refuse when the id is taken or the uploaded content is gone; say so when this very call was made before (its answer was lost)
+-- 1. refuse when the id is taken or the uploaded content is not whole; say so when this very call was made before (its answer was lost)
 -- 2. note that the owner lives
 -- 3. store the message, its leases or its places in line, and the counters
 --
 -- KEYS  1 meta, 2 absent (keys.ts: why)
 -- ARGV  for each message: { message, owner, ownerTtlMs, leaseMs } as JSON, its record, head and content
--- Returns { now, for each: 0 stored | 1 was stored before | 2 came and went | -1 the id is taken | -2 the uploaded content is gone }
+-- Returns { now, for each: 0 stored | 1 was stored before | 2 came and went | -1 the id is taken | -2 the uploaded content is not whole }
 -- Refused by a server without memory, before anything is written.
 
 -- @include base clock slots leases messages each

@@ -12,14 +12,14 @@ local function remember_gone(id)
 end
 
 -- What speaks against storing it: 0 nothing, 1 this very call stored it before, 2 it came and went, -1 the id is taken, -2 its uploaded
--- content is gone.
+-- content is not there whole: some pieces may have gone with a server that another took over from.
 local function unfit(message, its_record)
   if redis.call('EXISTS', message_key(message.id), gone_key(message.id)) > 0 then
     local record = redis.call('HGET', message_key(message.id), 'r')
     if not record then return 2 end
     return record == its_record and 1 or -1
   end
-  if message.upload and redis.call('EXISTS', base .. 'u:' .. message.upload) == 0 then return -2 end
+  if message.upload and redis.call('HLEN', base .. 'u:' .. message.upload) ~= message.pieces then return -2 end
   return 0
 end
 
