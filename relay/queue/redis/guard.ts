@@ -15,7 +15,8 @@ export interface Judged {
   readonly generation: number;
 }
 
-const askTimeoutMs = 2000;
+/** Longer than what it may stand behind, which waits for a disk or a replica: to give up an answer breaks the connection. */
+const askTimeoutMs = 4500;
 /** What passes by itself is looked at again so soon. */
 const passingMs = 500;
 

@@ -12,7 +12,7 @@ import type { Scripts } from './scripts.ts';
 
 interface Asked {
   readonly call: Call;
-  /** Not sent to a server that would not keep it. */
+  /** Not sent to a server that would not keep it, nor answered before it is kept. */
   readonly onlyWhereSafe: boolean;
   readonly bytes: number;
   readonly answer: PromiseWithResolvers<Reply>;
@@ -147,13 +147,13 @@ function bytesOf({ args }: Call): number {
   return args.reduce<number>((sum, argument) => sum + (typeof argument === 'number' ? 8 : argument.length), 0);
 }
 
-/** Returns what has no answer yet. `unsafe`: what ran is not durable. */
+/** Returns what has no answer yet. `unsafe`: what ran is not durable; whom that does not keep from asking has an answer all the same. */
 function answerAll(asked: readonly Asked[], results: readonly Result[], unsafe: RedisFault | undefined): Asked[] {
-  return asked.filter(({ answer }, index) => {
+  return asked.filter(({ answer, onlyWhereSafe }, index) => {
     const result = results[index] ?? null;
     if (result === 'aborted') return true;
     if (result instanceof RedisFault) answer.reject(result);
-    else if (unsafe !== undefined) answer.reject(unsafe);
+    else if (unsafe !== undefined && onlyWhereSafe) answer.reject(unsafe);
     else answer.resolve(result);
     return false;
   });
