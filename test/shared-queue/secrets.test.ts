@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import type { RedisOptions } from '../../relay/redis/options.ts';
-import { everything, message } from '../relay/queue/messages.ts';
+import { contentOf, everything, message } from '../relay/queue/messages.ts';
 import { openRedis } from '../relay/queue/redis-harness.ts';
 import { programsMissing } from '../support/programs.ts';
 import { durable, type RedisPeer, startRedis } from '../support/redis.ts';
@@ -64,6 +64,20 @@ describe('A Redis with TLS and users', { skip: programsMissing('redis-server', '
     assert.equal((await harness.queue.claim(everything)).length, 1);
     assert.equal((await harness.queue.stats()).totals.accepted, 1);
     await harness.end();
+  });
+
+  it('takes nothing for a user that may not run all that the queue needs, and says what is missing', async t => {
+    const rights = ['~test:*', '+@all', '-@dangerous', '-rename', '+info', '+config|get'];
+    await redis.ask('ACL', 'SETUSER', 'poor', 'on', '>first', ...rights);
+    const poor = await openRedis(options({ credentials: { username: 'poor', password: 'first' } }));
+    t.after(() => poor.end());
+    const { queue, clock, keyPrefix } = poor;
+    const content = contentOf(Buffer.alloc(300_000));
+    await assert.rejects(queue.enqueue(message(clock, { content })), {
+      code: 'POSTROAD_QUEUE_FAULT',
+      message: /rename/i,
+    });
+    assert.equal(await redis.ask('KEYS', `${keyPrefix}*:m:*`), '');
   });
 
   it('is refused when its certificate is not of the authority that was named', async () => {

@@ -105,6 +105,8 @@ function ownOf(answer: readonly unknown[], number: number): Result {
 
 function transacted(replies: readonly (Reply | RedisFault)[]): Result[] {
   const queued = replies.slice(1, -1);
+  // None was begun, as for a user who may not: each ran by itself.
+  if (replies[0] instanceof RedisFault) return queued;
   const done = replies.at(-1) ?? null;
   if (done instanceof RedisFault) return queued.map(() => (done.message.startsWith('EXECABORT') ? 'aborted' : done));
   if (!Array.isArray(done)) return queued.map(() => new RedisFault('Unknown', 'EXEC answered what it never does'));

@@ -42,6 +42,13 @@ describe('Questions of one write', () => {
     assert.deepEqual(resultsIn([Buffer.from('OK'), full, queued, aborted]), ['aborted', 'aborted']);
   });
 
+  it('have their own answers when the server lets nobody begin a transaction: each ran by itself', () => {
+    const { resultsIn } = batch([asks('a'), asks('b')], { together: true });
+    const denied = new RedisFault('Refused', "NOPERM User relay has no permissions to run the 'multi' command");
+    const none = new RedisFault('Refused', 'ERR EXEC without MULTI');
+    assert.deepEqual(resultsIn([denied, 1, 2, none]), [1, 2]);
+  });
+
   it('are all in doubt when the answer of the transaction is lost', () => {
     const { resultsIn } = batch([asks('a'), asks('b')], { together: true });
     const lost = new RedisFault('Unknown', 'the connection broke');
