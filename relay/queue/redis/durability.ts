@@ -16,6 +16,10 @@ export interface DurabilityAsked {
 export interface ServerFacts {
   readonly info: ReadonlyMap<string, string>;
   readonly appendFsync: string | undefined;
+  /** It syncs nothing while it writes its file anew (no-appendfsync-on-rewrite). */
+  readonly skipsSyncs?: boolean;
+  /** In this run it was seen without an append-only file, and not yet with a whole one. */
+  readonly hadNoFile?: boolean;
   readonly masterWord: MasterWord;
   /** Since its last replica was seen to be gone; Infinity where none was seen. */
   readonly aloneMs: number;
@@ -26,10 +30,11 @@ export const troubleReasons = {
   ServerTooOld: 'The server is older than Redis 7.0.',
   NotAMaster: 'The server is a replica, or most Sentinels name another as the master.',
   EvictionPolicy: 'The server may throw away mail when its memory is full: maxmemory-policy must be noeviction.',
-  AppendOnlyDisabled: 'The server writes nothing to disk: appendonly must be yes.',
+  AppendOnlyDisabled:
+    'The server writes nothing to disk: appendonly must be yes, and its first file written once that was turned on.',
   AppendOnlyFailing: 'The server cannot write its append-only file.',
   FsyncNotEnsured:
-    'The server may lose the last second: appendfsync must be always, or the server at least Redis 7.2 or Valkey.',
+    'The server may lose the last second: appendfsync must be always and no-appendfsync-on-rewrite no, or the server at least Redis 7.2 or Valkey.',
   ReplicaGone: 'The server has no replica now, and another may be taking over from it.',
   TooFewReplicas: 'Fewer replicas than durability asks for are connected.',
 } as const;
@@ -49,15 +54,15 @@ const barrierTimeoutMs = 3000;
 const takeoverMs = 10_000;
 
 export function judgeServer(asked: DurabilityAsked, facts: ServerFacts): DurabilityVerdict {
-  const { info, appendFsync, masterWord, aloneMs } = facts;
+  const { info, masterWord, aloneMs } = facts;
   if (!isAtLeast(info, 7, 0)) return trouble('ServerTooOld');
   if (info.get('role') !== 'master' || masterWord === 'Another') return trouble('NotAMaster');
   if (asked.durability === 'Memory') return { ok: true, barrier: undefined };
   // volatile-* takes only what goes by itself anyhow: contents whose upload was broken off.
   if (info.get('maxmemory_policy')?.startsWith('allkeys') === true) return trouble('EvictionPolicy');
-  if (info.get('aof_enabled') !== '1') return trouble('AppendOnlyDisabled');
+  if (!hasFile(facts)) return trouble('AppendOnlyDisabled');
   if (info.get('aof_last_write_status') === 'err') return trouble('AppendOnlyFailing');
-  const syncsAlways = appendFsync === 'always';
+  const syncsAlways = syncsEachWrite(facts);
   const canWait = isAtLeast(info, 7, 2);
   if (!syncsAlways && !canWait && asked.durability === 'Fsync') return trouble('FsyncNotEnsured');
   const connected = Number(info.get('connected_slaves') ?? 0);
@@ -65,6 +70,23 @@ export function judgeServer(asked: DurabilityAsked, facts: ServerFacts): Durabil
   if (asked.failover && connected === 0 && (masterWord === 'Unknown' || aloneMs < takeoverMs))
     return trouble('ReplicaGone');
   return { ok: true, barrier: barrierOf(asked, { syncsAlways, canWait, connected }) };
+}
+
+/**
+ * Turned on in a running server, the append-only file counts from when all that the server holds was written to it once: killed before, it comes
+ * back empty, whatever it has synced since. Its very first file cannot be told from that, and passes as soon.
+ */
+export function hasFile({ info, hadNoFile = false }: Pick<ServerFacts, 'info' | 'hadNoFile'>): boolean {
+  if (info.get('aof_enabled') !== '1') return false;
+  const isWritten =
+    info.get('aof_rewrite_in_progress') !== '1' &&
+    info.get('aof_rewrite_scheduled') !== '1' &&
+    info.get('aof_last_bgrewrite_status') !== 'err';
+  return isWritten || !(hadNoFile || info.get('aof_base_size') === '0');
+}
+
+function syncsEachWrite({ appendFsync, skipsSyncs = false }: ServerFacts): boolean {
+  return appendFsync === 'always' && !skipsSyncs;
 }
 
 /**

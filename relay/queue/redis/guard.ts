@@ -1,13 +1,15 @@
 /** Looks at a server's settings at each new connection and again and again, and says whether mail may be acknowledged on it. */
-import type { RedisConnection } from '../../redis/connection.ts';
+import type { Command, RedisConnection } from '../../redis/connection.ts';
 import { RedisFault } from '../../redis/errors.ts';
 import type { MasterWord } from '../../redis/sentinels.ts';
 import {
   type DurabilityAsked,
   type DurabilityVerdict,
+  hasFile,
   judgeServer,
   parseInfo,
   type ServerFacts,
+  type TroubleReason,
 } from './durability.ts';
 
 export interface Judged {
@@ -19,6 +21,8 @@ export interface Judged {
 const askTimeoutMs = 4500;
 /** What passes by itself is looked at again so soon. */
 const passingMs = 500;
+const passing: ReadonlySet<TroubleReason> = new Set(['ReplicaGone', 'NotAMaster', 'AppendOnlyDisabled']);
+const settings: Command = ['CONFIG', 'GET', 'appendfsync', 'no-appendfsync-on-rewrite'];
 
 export interface ServerGuardParts {
   readonly asked: () => DurabilityAsked;
@@ -34,6 +38,9 @@ export class ServerGuard {
   #looking: Promise<void> | undefined;
   /** Of the server that had replicas last, by its run: since when it has none. */
   #followed: { readonly run: string; readonly goneMs: number | undefined } | undefined;
+
+  /** Run of a server that had no append-only file when it was last looked at. */
+  #withoutFile: string | undefined;
 
   constructor(parts: ServerGuardParts) {
     this.#parts = parts;
@@ -62,28 +69,43 @@ export class ServerGuard {
   async #look(): Promise<void> {
     const { connection, asked, masterWord } = this.#parts;
     const { generation } = connection;
-    const [info, config] = await connection.run([['INFO'], ['CONFIG', 'GET', 'appendfsync']], askTimeoutMs, generation);
+    const [info, config] = await connection.run([['INFO'], settings], askTimeoutMs, generation);
     if (info instanceof RedisFault && info.kind !== 'Refused') throw info;
     if (config instanceof RedisFault && config.kind !== 'Refused') throw config;
     // A server that lets nobody ask is not trusted; one that only hides its configuration may still have WAITAOF.
     this.#verdict = Buffer.isBuffer(info)
-      ? judgeServer(asked(), await this.#facts(parseInfo(info.toString()), valueIn(config), masterWord))
+      ? judgeServer(asked(), await this.#facts(parseInfo(info.toString()), config, masterWord))
       : { ok: false, reason: 'NotAsked' };
     this.#lookedMs = performance.now();
     this.#generation = generation;
   }
 
   #passes(): boolean {
-    const passing = this.#verdict?.ok === false && ['ReplicaGone', 'NotAMaster'].includes(this.#verdict.reason);
-    return passing && performance.now() - this.#lookedMs > passingMs;
+    const passes = this.#verdict?.ok === false && passing.has(this.#verdict.reason);
+    return passes && performance.now() - this.#lookedMs > passingMs;
   }
 
   async #facts(
     info: ReadonlyMap<string, string>,
-    appendFsync: string | undefined,
+    config: unknown,
     masterWord: () => Promise<MasterWord>,
   ): Promise<ServerFacts> {
-    return { info, appendFsync, masterWord: await masterWord(), aloneMs: this.#aloneMs(info) };
+    const hadNoFile = this.#hadNoFile(info);
+    return {
+      info,
+      appendFsync: valueIn(config, 'appendfsync'),
+      skipsSyncs: valueIn(config, 'no-appendfsync-on-rewrite') === 'yes',
+      hadNoFile,
+      masterWord: await masterWord(),
+      aloneMs: this.#aloneMs(info),
+    };
+  }
+
+  #hadNoFile(info: ReadonlyMap<string, string>): boolean {
+    const run = info.get('run_id') ?? '';
+    const hadNoFile = this.#withoutFile === run;
+    this.#withoutFile = hasFile({ info, hadNoFile }) ? undefined : run;
+    return hadNoFile;
   }
 
   #aloneMs(info: ReadonlyMap<string, string>): number {
@@ -97,6 +119,8 @@ export class ServerGuard {
   }
 }
 
-function valueIn(config: unknown): string | undefined {
-  return Array.isArray(config) && config[1] !== undefined ? String(config[1]) : undefined;
+/** CONFIG GET answers with names and values in turn. */
+function valueIn(config: unknown, name: string): string | undefined {
+  const at = Array.isArray(config) ? config.findIndex((word, index) => index % 2 === 0 && String(word) === name) : -1;
+  return at < 0 ? undefined : String((config as unknown[])[at + 1]);
 }

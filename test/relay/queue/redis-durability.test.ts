@@ -9,6 +9,10 @@ const good = {
   maxmemory_policy: 'noeviction',
   aof_enabled: '1',
   aof_last_write_status: 'ok',
+  aof_rewrite_in_progress: '0',
+  aof_rewrite_scheduled: '0',
+  aof_last_bgrewrite_status: 'ok',
+  aof_base_size: '88',
 };
 const fsync: DurabilityAsked = { durability: 'Fsync', minReplicas: 0, failover: false };
 
@@ -32,6 +36,8 @@ const old = { redis_version: '7.0.15' };
 const replicas = { durability: 'Replicas', minReplicas: 2 } as const;
 const alone = (rest: Partial<ServerFacts>): unknown =>
   judged({ failover: true }, { ...old, connected_slaves: '0' }, { ...known, appendFsync: 'always', ...rest });
+const rewrites = { ...old, aof_rewrite_in_progress: '1' };
+const always = { ...known, appendFsync: 'always' };
 const table: readonly (readonly [what: string, is: unknown, expected: unknown])[] = [
   ['synced before each answer', verdict({}, old, 'always'), 'no barrier'],
   ['synced each second, and able to say when', verdict({}, {}, 'everysec'), ['WAITAOF', 1, 0, 3000]],
@@ -60,6 +66,21 @@ const table: readonly (readonly [what: string, is: unknown, expected: unknown])[
   ['with too few replicas', verdict(replicas, {}, 'always'), 'TooFewReplicas'],
   ['with enough replicas', verdict(replicas, { connected_slaves: '3' }, 'always'), ['WAIT', 2, 3000]],
   ['that writes nothing', verdict({}, { aof_enabled: '0' }, 'always'), 'AppendOnlyDisabled'],
+  ['that writes its file anew', judged({}, rewrites, always), 'no barrier'],
+  ['that writes its first file', judged({}, { ...rewrites, aof_base_size: '0' }, always), 'AppendOnlyDisabled'],
+  ['that had no file a moment ago', judged({}, rewrites, { ...always, hadNoFile: true }), 'AppendOnlyDisabled'],
+  [
+    'that had no file, and failed to write one',
+    judged({}, { ...old, aof_last_bgrewrite_status: 'err' }, { ...always, hadNoFile: true }),
+    'AppendOnlyDisabled',
+  ],
+  ['that had no file, and has one now', judged({}, old, { ...always, hadNoFile: true }), 'no barrier'],
+  ['that syncs not while it rewrites', judged({}, old, { ...always, skipsSyncs: true }), 'FsyncNotEnsured'],
+  [
+    'that syncs not while it rewrites, and able to say when',
+    judged({}, {}, { ...always, skipsSyncs: true }),
+    ['WAITAOF', 1, 0, 3000],
+  ],
   ['that can write no more', verdict({}, { aof_last_write_status: 'err' }, 'always'), 'AppendOnlyFailing'],
   ['that evicts any key', verdict({}, { maxmemory_policy: 'allkeys-lru' }, 'always'), 'EvictionPolicy'],
   ['that evicts what goes by itself', verdict({}, { maxmemory_policy: 'volatile-lru' }, 'always'), 'no barrier'],
