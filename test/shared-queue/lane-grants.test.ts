@@ -146,6 +146,24 @@ describe('Lanes of three relays', { skip: programsMissing('redis-server', 'redis
     assert.equal(await b.may(lane({ wants: 3, holds: 3, open: 3 })), 3);
   });
 
+  it('have what a relay had that died, and end their rests, also when the clock was set back', async () => {
+    nextLane();
+    const [a, b] = relays;
+    await a.ask(lane({ wants: 10, holds: 10, open: 10 }));
+    assert.equal(await b.may(lane({ wants: 3 })), 0);
+    harness.clock.advance(-86_400_000);
+    for (let n = 0; n < 4; n += 1) {
+      await b.may(lane({ wants: 3 }));
+      harness.clock.advance(ownerTtlMs / 4);
+    }
+    assert.equal(await b.may(lane({ wants: 3 })), 3);
+    await b.ask(lane({ wants: 3, holds: 3, rest: { forMs: 60_000, failures: 1 } }));
+    harness.clock.advance(-86_400_000);
+    assert.equal(await b.may(lane({ wants: 3 })), 0);
+    harness.clock.advance(1_800_000);
+    assert.equal(await b.may(lane({ wants: 3 })), 3);
+  });
+
   it('are not taken at a word that is older than the last and comes late', async () => {
     const server = await ScriptServer.open(quick.port, testClockScripts);
     try {

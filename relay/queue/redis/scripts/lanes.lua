@@ -22,7 +22,8 @@ local remember_ms = 1800000
 heard(asked.ownerTtlMs)
 -- After a silence of all, each owner has its time again.
 local nobody_dead_before = dead_at(0, asked.ownerTtlMs)
-local settles_until = tonumber(redis.call('HGET', meta, 'settles') or '0')
+-- Neither this nor a rest lasts longer because the clock was set back.
+local settles_until = math.min(tonumber(redis.call('HGET', meta, 'settles') or '0'), now + asked.ownerTtlMs)
 if asked.settleMs then
   settles_until = math.max(settles_until, now + asked.settleMs)
   redis.call('HSET', meta, 'settles', settles_until)
@@ -39,7 +40,7 @@ local function read_lane(key)
       local call, alive_until, has, wants, works = string.match(found[at + 1], '^(%d+) (%d+) (%d+) (%d+) (%d)$')
       if name == asked.owner then
         lane.heard = tonumber(call)
-      elseif math.max(tonumber(alive_until), nobody_dead_before) <= now then
+      elseif math.max(tonumber(alive_until), nobody_dead_before) <= now or tonumber(alive_until) > now + 2 * asked.ownerTtlMs then
         redis.call('HDEL', key, found[at])
       else
         lane.others[#lane.others + 1] = { has = tonumber(has), wants = tonumber(wants) }
@@ -48,6 +49,7 @@ local function read_lane(key)
       end
     end
   end
+  lane.rest = math.min(lane.rest, now + remember_ms)
   return lane
 end
 

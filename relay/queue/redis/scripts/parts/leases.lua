@@ -8,10 +8,16 @@ local function owner_lives(owner, ttl_ms)
 end
 
 -- Somebody is heard. After a silence of all of them it was the server that was away: then each owner has its time again to say that it lives.
+-- So it has when the clock was set back, or another server's, which is behind, took its place; what was said by the other clock would hold until then.
 local function heard(ttl_ms)
   local last = redis.call('HGET', meta, 'heard')
-  if not last or now - last > ttl_ms / 2 then redis.call('HSET', meta, 'awake', now) end
+  local set_back = last and last - now > 1000
+  if not last or now - last > ttl_ms / 2 or set_back then redis.call('HSET', meta, 'awake', now) end
   redis.call('HSET', meta, 'heard', now)
+  if not set_back then return end
+  for _, owner in ipairs(redis.call('ZRANGEBYSCORE', owners, now + ttl_ms, '+inf')) do
+    redis.call('ZADD', owners, now + ttl_ms, owner)
+  end
 end
 
 -- When an owner that lives until then counts as dead.
@@ -41,10 +47,12 @@ local function end_lease(token)
   local lease = get_lease(token)
   drop_lease(token)
   if not lease then return 0 end
+  -- What was leased was due, also where the clock was set back since.
+  local due = math.min(lease.d, now)
   for _, index in ipairs(lease.x) do
-    redis.call('ZADD', slot_key(lease.s), lease.d, lease.i .. ' ' .. index)
+    redis.call('ZADD', slot_key(lease.s), due, lease.i .. ' ' .. index)
   end
-  slot_waits(lease.s, lease.d)
+  slot_waits(lease.s, due)
   -- Others may settle it now before who stored it asks again: that it waited is known as of what was born Waiting.
   if redis.call('EXISTS', message_key(lease.i)) == 1 then redis.call('HSET', message_key(lease.i), 'w', now) end
   count('leased', -#lease.x)
