@@ -64,11 +64,15 @@ class OneServer implements RedisServers {
     return [this.#server];
   }
 
-  async masterWord({ writes }: RedisServer): Promise<MasterWord> {
+  async masterWord({ writes, reads }: RedisServer): Promise<MasterWord> {
     const word = await (this.#sentinels?.wordOf(writes.peer) ?? 'ThisOne');
-    if (word !== 'Another' || performance.now() - this.#renewedMs < renewEveryMs) return word;
+    if (this.#sentinels === undefined || performance.now() - this.#renewedMs < renewEveryMs) return word;
+    // One of the two may have been led to another server, and the other not told of it: what it says and hears there is of no queue.
+    const isSplit = word === 'ThisOne' && areApart(writes.peer, reads.peer);
+    if (word !== 'Another' && !isSplit) return word;
     this.#renewedMs = performance.now();
-    each(this.all(), 'renew');
+    if (isSplit) reads.renew();
+    else each(this.all(), 'renew');
     return word;
   }
 
@@ -86,6 +90,10 @@ class OneServer implements RedisServers {
     each(this.all(), 'close');
     this.#sentinels?.close();
   }
+}
+
+function areApart(one: RedisAddress | undefined, other: RedisAddress | undefined): boolean {
+  return one !== undefined && other !== undefined && (one.host !== other.host || one.port !== other.port);
 }
 
 interface Range {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Queue } from '../../relay/queue/queue.ts';
 import type { RedisOptions } from '../../relay/redis/options.ts';
-import { message } from '../relay/queue/messages.ts';
+import { contentOf, everything, message, only, readAll } from '../relay/queue/messages.ts';
 import { openRedis } from '../relay/queue/redis-harness.ts';
 import { programsMissing } from '../support/programs.ts';
 import { durable, startRedis } from '../support/redis.ts';
@@ -46,6 +46,29 @@ describe('A queue in Redis behind Sentinels', { skip: programsMissing('redis-ser
       await waitUntil('it is led to the master', stored, { limitMs: 30_000 });
       assert.notEqual(await master.ask('KEYS', `${keyPrefix}*:m:*`), '');
       assert.equal(await former.ask('KEYS', `${keyPrefix}*:m:*`), '');
+    } finally {
+      await end();
+    }
+  });
+
+  it('asks all of what it asks at the server that takes its mail, also when only one of its connections was led there', async () => {
+    await using folder = await temporaryFolder();
+    await using former = await startRedis(folder.path);
+    await using master = await startRedis(folder.path);
+    await using sentinel = await startScriptedSentinel(former.port);
+    const { queue, clock, end } = await openRedis(behind([sentinel]), { lookMs: 3_600_000, beatMs: 3_600_000 });
+    try {
+      await queue.enqueue(message(clock, { content: contentOf(Buffer.alloc(300_000)) }));
+      await readAll(only(await queue.claim(everything)).content);
+      // Contents are read by the other one.
+      const clients = (await former.ask('CLIENT', 'LIST', 'TYPE', 'normal')).split('\n');
+      const [id] = clients.find(line => line.includes('cmd=evalsha'))?.match(/\d+/) ?? [];
+      sentinel.name(master.port);
+      assert.equal(await former.ask('CLIENT', 'KILL', 'ID', String(id)), '1');
+      const sent = message(clock);
+      await queue.enqueue(sent);
+      assert.equal((await master.ask('KEYS', `*:m:${sent.id}`)) === '', false);
+      await waitUntil('it is claimed', async () => (await queue.claim(everything)).length === 1, { limitMs: 30_000 });
     } finally {
       await end();
     }
