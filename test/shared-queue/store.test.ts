@@ -35,7 +35,7 @@ describe('A queue in Redis', { skip: programsMissing('redis-server', 'redis-cli'
   }
 
   it('gives the leases of an owner that fell silent to the next within seconds, and refuses its old tokens', async () => {
-    const { queue, clock, another } = await start();
+    const { queue, clock, another, keyPrefix } = await start();
     const [born] = await queue.enqueue(message(clock), { leaseMs: 600_000 });
     await queue.enqueue(message(clock));
     const claimed = only(await queue.claim({ ...everything, leaseMs: 600_000 }));
@@ -50,6 +50,9 @@ describe('A queue in Redis', { skip: programsMissing('redis-server', 'redis-cli'
       clock.advance(1);
       const taken = await other.claim(everything);
       assert.equal(taken.length, 2);
+      // By which it hears of it.
+      const note = `${keyPrefix}{0.0}:taken:${claimed.token.split('.', 1)}`;
+      assert.equal(await redis.ask('GET', note), String(clock.now()));
       for (const old of [born, claimed]) {
         assert.ok(old !== undefined);
         await assert.rejects(deliver(queue, old), { code: 'POSTROAD_LEASE_LOST' });

@@ -8,6 +8,7 @@
  *   <prefix>{tag}:ids             all ids, in order
  *   <prefix>{tag}:q:<slot>        due times of a slot's Waiting recipients      due, wake, tenants, line:<tenant>: whose turn it is
  *   <prefix>{tag}:leases          lease by token      l:<owner>: its tokens by expiry      owners: until when they live
+ *   <prefix>{tag}:taken:<owner>   when leases were taken from it; for a day
  *   <prefix>{tag}:gone:<id>       it came and went; for a minute, against a question that arrives twice
  *   <prefix>{tag}:suspended:<owner>   until when it wants none, by destination
  *   <prefix>{tag}:lane:<lane>     a next hop: who has how many of its connections, and until when it rests; goes by itself

@@ -24,6 +24,8 @@ export class Life {
   readonly #monotonicMs: () => number;
   #sureUntilMs: number;
   #era = 0;
+  /** By partition: when leases were taken from us last. */
+  readonly #taken = new Map<Partition, string>();
 
   constructor(parts: LifeParts) {
     this.#parts = parts;
@@ -51,11 +53,16 @@ export class Life {
     const { conversation, partitions, owner } = this.#parts;
     const askedMs = this.#monotonicMs();
     const asked = { owner: owner.name, ownerTtlMs };
-    await Promise.all(
-      partitions.map(partition => conversation.ask({ partition, script: 'beat', asked }, { repeatable: true })),
+    const answers = await Promise.all(
+      partitions.map(async partition => {
+        const { reply } = await conversation.ask({ partition, script: 'beat', asked }, { repeatable: true });
+        return { partition, taken: String(reply[1] ?? '') };
+      }),
     );
-    // Heard too late, or after a standstill: by then we may have counted as dead.
-    if (!this.sure) this.endEra();
+    const lost = answers.filter(({ partition, taken }) => taken !== (this.#taken.get(partition) ?? ''));
+    for (const { partition, taken } of lost) this.#taken.set(partition, taken);
+    // Heard too late, or after a standstill: by then we may have counted as dead. Or we did: our clock stood still with the machine, or the server's leapt.
+    if (!this.sure || lost.length > 0) this.endEra();
     this.#sureUntilMs = Math.max(this.#sureUntilMs, askedMs + ownerTtlMs - marginMs);
   }
 

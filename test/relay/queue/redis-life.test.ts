@@ -6,12 +6,12 @@ import { Life } from '../../../relay/queue/redis/life.ts';
 import { Owner, ownerTtlMs } from '../../../relay/queue/redis/owner.ts';
 
 /** `takesMs`: from a question to its answer. */
-function lifeOf(): { life: Life; world: { nowMs: number; takesMs: number } } {
-  const world = { nowMs: 1000, takesMs: 1 };
+function lifeOf(): { life: Life; world: { nowMs: number; takesMs: number; taken: string } } {
+  const world = { nowMs: 1000, takesMs: 1, taken: '' };
   const conversation: Asking = {
     ask() {
       world.nowMs += world.takesMs;
-      return Promise.resolve({ reply: [0], doubtful: false });
+      return Promise.resolve({ reply: [0, Buffer.from(world.taken)], doubtful: false });
     },
     command: () => Promise.reject(new Error('nothing asks for that')),
     close: () => undefined,
@@ -45,6 +45,16 @@ test('nor does a sign of life that was heard too late, though it was given in ti
   world.takesMs = ownerTtlMs / 2;
   await life.beat();
   assert.equal(life.sure, true);
+  assert.equal(life.era, 1);
+});
+
+test('nor what was taken from it while its own clock stood still, as that of a machine does which is halted', async () => {
+  const { life, world } = lifeOf();
+  await life.beat();
+  world.taken = '1800000000000';
+  await life.beat();
+  assert.equal(life.era, 1);
+  await life.beat();
   assert.equal(life.era, 1);
 });
 

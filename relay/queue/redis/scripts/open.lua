@@ -8,7 +8,7 @@
 
 -- @include base clock
 local asked = cjson.decode(ARGV[1])
-local needed = 'EXISTS HDEL HEXISTS HGET HGETALL HINCRBY HLEN HMGET HSET HSETNX PERSIST PEXPIRE PTTL RENAME SET TIME UNLINK '
+local needed = 'EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HLEN HMGET HSET HSETNX PERSIST PEXPIRE PTTL RENAME SET TIME UNLINK '
   .. 'ZADD ZCARD ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZREM ZREMRANGEBYSCORE ZSCORE'
 for command in string.gmatch(needed, '%S+') do
   if not redis.acl_check_cmd(command, meta, meta, meta) then

@@ -60,23 +60,33 @@ local function end_lease(token)
   return #lease.x
 end
 
+-- Its owner learns of it when it next says that it lives: not every clock goes on while a machine stands still. For a day, longer than that.
+local function taken_key(owner) return base .. 'taken:' .. owner end
+local function note_taken(owner, tokens)
+  if #tokens > 0 then redis.call('SET', taken_key(owner), now, 'PX', 86400000) end
+end
+
 -- Leases that are over, by time or because their owner gave no sign of life; `most` at a time, so that no script is long.
 local function end_leases(most, ttl_ms)
   local left = most
   local silent = dead_at(0, ttl_ms) <= now and redis.call('ZRANGEBYSCORE', owners, '-inf', now) or {}
   for _, owner in ipairs(silent) do
-    for _, token in ipairs(redis.call('ZRANGE', owner_key(owner), 0, left - 1)) do
+    local tokens = redis.call('ZRANGE', owner_key(owner), 0, left - 1)
+    for _, token in ipairs(tokens) do
       end_lease(token)
       left = left - 1
     end
+    note_taken(owner, tokens)
     if redis.call('EXISTS', owner_key(owner)) == 0 then redis.call('ZREM', owners, owner) end
     if left <= 0 then return end
   end
   for _, owner in ipairs(redis.call('ZRANGE', owners, 0, -1)) do
-    for _, token in ipairs(redis.call('ZRANGEBYSCORE', owner_key(owner), '-inf', now, 'LIMIT', 0, left)) do
+    local tokens = redis.call('ZRANGEBYSCORE', owner_key(owner), '-inf', now, 'LIMIT', 0, left)
+    for _, token in ipairs(tokens) do
       end_lease(token)
       left = left - 1
     end
+    note_taken(owner, tokens)
     if left <= 0 then return end
   end
 end
