@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { RelayConfigInput } from '../../relay/config.ts';
 import { type Exit, type OwnedProcess, startProcess } from './processes.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -46,6 +47,8 @@ export interface RelayProcess extends AsyncDisposable {
 
 const main = new URL('../../relay/main.ts', import.meta.url).pathname;
 const logLinesKept = 200;
+const portLimitMs = 20_000;
+const portPauseMs = 200;
 
 /** A relay that trusts this machine, on ports of the system's choice. */
 export function relayConfig(changes: Partial<RelayConfigInput> & Pick<RelayConfigInput, 'route'>): RelayConfigInput {
@@ -160,7 +163,22 @@ class Relay implements RelayProcess {
   }
 
   async start(): Promise<void> {
-    assert.equal(this.#process, undefined, 'the relay runs already');
+    assert.ok(!this.running, 'the relay runs already');
+    const deadlineMs = performance.now() + portLimitMs;
+    for (;;) {
+      try {
+        await this.#start();
+        return;
+      } catch (error) {
+        // The system may have given its port to somebody's connection while it was away.
+        const isTaken = this.#ready !== undefined && String(error).includes('EADDRINUSE');
+        if (!isTaken || performance.now() > deadlineMs) throw error;
+        await delay(portPauseMs);
+      }
+    }
+  }
+
+  async #start(): Promise<void> {
     await this.configure(this.#config);
     const { entry = main, nodeFlags = [], readyLimitMs = 30_000 } = this.#options;
     const args = [...nodeFlags, entry, '--config', this.#configFile, '--data-dir', this.dataDir];
