@@ -12,8 +12,8 @@ import { applyQuickstart, publishRecords, relayMetric, sumOf } from '../outbound
 import { startInternet } from '../outside/internet.ts';
 
 const rate = 200;
-/** For a machine that others use as well, it can be lowered. */
-const leastRate = Number(process.env['POSTROAD_TEST_LEAST_RATE'] ?? rate * 0.95);
+/** Below it the figures are of something else. They are said with the rate that they were taken at; for a machine that others use as well, this can be lowered. */
+const leastRate = Number(process.env['POSTROAD_TEST_LEAST_RATE'] ?? rate * 0.75);
 const idleSeconds = 10;
 const loadedSeconds = 20;
 const sessions = 20;
