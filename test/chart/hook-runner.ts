@@ -103,6 +103,7 @@ export function startHookRunner(world: ApiWorld, env: Readonly<Record<string, st
       await delay(200);
     }
   })();
+  // Whoever waits for it hears of it.
   running.catch(() => undefined);
   return {
     output,

@@ -58,6 +58,7 @@ export async function startSink({ address = '127.0.0.1', chunking = true } = {})
   const ended = owned.exited.then(({ code }): never => {
     throw new Error(`the sink ended with ${code}: ${owned.errors()}`);
   });
+  // Whoever waits for it hears of it.
   ended.catch(() => undefined);
 
   async function ask<T extends SinkAnswer['type']>(
