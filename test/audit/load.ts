@@ -37,7 +37,7 @@ export interface Load {
   accepted(): number;
   /** The longest that a session tried before a message of it was accepted. */
   longestOutageMs(): number;
-  /** Times of half a second and more that a session was without an accepted message, by the system's clock. */
+  /** Times of `shortestOutageMs` and more that a session was without an accepted message, by the system's clock. */
   readonly outages: readonly Outage[];
   /** By the system's clock; 0 before the first. */
   lastAcceptedMs(): number;
@@ -51,7 +51,8 @@ export interface Outage {
   readonly toMs: number;
 }
 
-const outageMs = 500;
+/** What is shorter is no outage. */
+export const shortestOutageMs = 500;
 const bigShare = 0.01;
 const pairShare = 0.1;
 
@@ -80,7 +81,7 @@ export function startLoad(options: LoadOptions): Load {
     const took = performance.now() - tryingSinceMs;
     longestMs = Math.max(longestMs, took);
     lastAcceptedMs = Date.now();
-    if (took >= outageMs) outages.push({ fromMs: lastAcceptedMs - took, toMs: lastAcceptedMs });
+    if (took >= shortestOutageMs) outages.push({ fromMs: lastAcceptedMs - took, toMs: lastAcceptedMs });
     busySeconds.add(Math.floor((performance.now() - startedMs) / 1000));
   }
 

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import { type Load, type LoadOptions, startLoad } from '../audit/load.ts';
-import { judge, type Kill, type Verdict } from '../audit/verdict.ts';
+import { judge, type Kill } from '../audit/verdict.ts';
 import { type CountingSink, startCountingSink } from '../support/counting-sink.ts';
 import type { Secured } from '../support/raw-client.ts';
 import { type MetricValues, parseMetrics, queuedRecipients } from '../support/relay-process.ts';
@@ -15,6 +15,7 @@ import { seededRandom } from '../support/seeded-random.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Cluster } from './cluster.ts';
 import { loadedObjects, namespace, type RelayWishes, type SecurePort, sinkAddress, user } from './loaded-objects.ts';
+import { type Outcome, outageText, sessions } from './outcome.ts';
 
 /** Of mail to it the sink keeps the content. */
 export const sampleDomain = 'sample.example';
@@ -33,32 +34,20 @@ export interface Pod {
   };
 }
 
-export interface Outcome extends Verdict {
-  readonly sent: number;
-  /** Messages accepted, over the seconds in which any was. */
-  readonly perSecond: number;
-  /** What the clients tried. */
-  readonly rate: number;
-  readonly longestOutageMs: number;
-}
-
 /** Clients come and go; one that hears nothing for 5 s, or nobody, tries again. */
 const loadShape = {
-  ...{ sessions: 40, messages: 100_000 },
+  ...{ sessions, messages: 100_000 },
   ...{ messagesPerSession: 25, reconnectMs: 100, silenceMs: 5000 },
 };
 const standardRate = 250;
-/** What must be reached of it while clients can send. */
-const leastShare = 0.8;
-/** What these journeys are meant to show, and mostly do. Each says its rate, and what a busy neighbour made of it. */
-const meantRate = 200;
-/** Below it a journey has shown too little; for a machine that others use as well, it can be lowered. */
-const leastRate = Number(process.env['POSTROAD_TEST_LEAST_RATE'] ?? 0.75 * meantRate);
 const catchUpLimitMs = 10_000;
 const wholeLimitMs = 120_000;
 const drainLimitMs = 120_000;
 
-type OwnLoad = Pick<LoadOptions, 'host' | 'port' | 'secured' | 'random' | 'domains'> & { readonly rate: number };
+interface OwnLoad extends Pick<LoadOptions, 'host' | 'port' | 'secured' | 'random' | 'domains'> {
+  readonly rate: number;
+  readonly say: (line: string) => void;
+}
 
 export class LoadedRelay implements AsyncDisposable {
   readonly cluster: Cluster;
@@ -68,11 +57,14 @@ export class LoadedRelay implements AsyncDisposable {
   readonly #end = new AbortController();
   readonly #startedMs = performance.now();
   readonly #rate: number;
+  readonly #say: (line: string) => void;
+  #toldMs = Date.now();
 
-  private constructor(cluster: Cluster, sink: CountingSink, load: OwnLoad) {
+  private constructor(cluster: Cluster, sink: CountingSink, { say, ...load }: OwnLoad) {
     this.cluster = cluster;
     this.sink = sink;
     this.#rate = load.rate;
+    this.#say = say;
     const signal = this.#end.signal;
     this.load = startLoad({ ...loadShape, ...load, signal });
   }
@@ -89,7 +81,7 @@ export class LoadedRelay implements AsyncDisposable {
     const sink = await startCountingSink({ address: { host: sinkAddress, port: 25 }, keptDomain: sampleDomain });
     const { domains, rate = standardRate, port = 25 } = wishes;
     const relay = new LoadedRelay(cluster, sink, {
-      ...{ host, port, rate, random: seededRandom(seed) },
+      ...{ host, port, rate, random: seededRandom(seed), say: line => t.diagnostic(line) },
       ...(domains !== undefined && { domains }),
       ...(port !== 25 && { secured: await securedBy(cluster, port) }),
     });
@@ -108,6 +100,14 @@ export class LoadedRelay implements AsyncDisposable {
     await waitUntil(`${messages} more accepted messages`, () => this.load.accepted() >= before + messages, {
       limitMs: wholeLimitMs,
     });
+  }
+
+  /** Prints what has happened since it was told of the last thing, and what it was to clients. One that is without the relay still counts for the next. */
+  tell(what: string): void {
+    const outages = this.load.outages.filter(({ toMs }) => toMs > this.#toldMs);
+    const longestMs = Math.max(0, ...outages.map(({ fromMs, toMs }) => toMs - fromMs));
+    this.#toldMs = Date.now();
+    this.#say(`${what}: ${outageText(longestMs)}, ${this.load.accepted()} messages so far`);
   }
 
   async pods(): Promise<readonly Pod[]> {
@@ -207,29 +207,6 @@ export class LoadedRelay implements AsyncDisposable {
     await this.load.done;
     await this.sink[Symbol.asyncDispose]();
   }
-}
-
-/** Prints the figures, and asserts that nothing was lost or came twice without a reason, at a load worth the name. */
-export function assertNothingLost(t: TestContext, outcome: Outcome): void {
-  t.diagnostic(describeOutcome(outcome));
-  assert.deepEqual(outcome.faults, []);
-  assert.deepEqual(outcome.lost, []);
-  const least = Math.min(leastRate, outcome.rate * leastShare);
-  if (outcome.rate >= meantRate && outcome.perSecond < meantRate)
-    t.diagnostic(`BELOW ${meantRate} messages a second: the machine had no more to give`);
-  assert.ok(outcome.perSecond >= least, `${outcome.perSecond.toFixed(0)} messages a second`);
-}
-
-export function describeOutcome(outcome: Outcome): string {
-  const { sent, perSecond, accepted, delivered, bounced, refused, unknown, unsent, lost, duplicates } = outcome;
-  const reasons = [...Map.groupBy(duplicates, ({ reason }) => reason)].map(([reason, of]) => `${reason} ${of.length}`);
-  return [
-    `sent ${sent} messages, ${perSecond.toFixed(0)} accepted a second while any was, over ${loadShape.sessions} sessions`,
-    `recipients acknowledged ${accepted}, delivered ${delivered}, bounced ${bounced}, lost ${lost.length}`,
-    `duplicated ${duplicates.length}${reasons.length === 0 ? '' : ` (${reasons.join(', ')})`}`,
-    `messages refused ${refused}, cut off ${unsent}, of unknown fate ${unknown}`,
-    `longest a client could not send ${(outcome.longestOutageMs / 1000).toFixed(1)} s`,
-  ].join('; ');
 }
 
 export function isReady({ metadata, status }: Pod): boolean {

@@ -4,7 +4,8 @@ import { metric } from '../../support/relay-process.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { nodeJourney } from '../journey.ts';
 import { namespace } from '../loaded-objects.ts';
-import { assertNothingLost, isReady, LoadedRelay } from '../loaded-relay.ts';
+import { isReady, LoadedRelay } from '../loaded-relay.ts';
+import { assertNothingLost } from '../outcome.ts';
 import { makeDisks, storageClass } from '../outside/small-disk.ts';
 
 const full = 'outbound-relay-0';

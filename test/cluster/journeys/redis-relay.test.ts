@@ -1,39 +1,47 @@
-/** Three pods share a queue in one Redis. Each kind of end, that of Redis among them, while clients send: what they were told was taken is delivered. */
+/**
+ * Three pods share a queue in one Redis. Each kind of end while clients send, that of Redis among them, and of the node with all of it: what they
+ * were told was taken is in its append-only file, and delivered.
+ */
 import { wellBehaved } from '../../support/counting-sink.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { nodeJourney } from '../journey.ts';
 import { namespace } from '../loaded-objects.ts';
-import { assertNothingLost, LoadedRelay } from '../loaded-relay.ts';
+import { LoadedRelay } from '../loaded-relay.ts';
+import { assertNothingLost } from '../outcome.ts';
 import { startSharedRedis } from '../shared-redis.ts';
 
 nodeJourney(
-  'a relay on Redis loses nothing when pods are killed, deleted and scaled, and Redis dies, under load',
+  'a relay on Redis loses nothing when pods are killed, deleted, scaled and rolled, and Redis and the node die, under load',
   async (cluster, t) => {
     const redis = await startSharedRedis(cluster);
     const objects = [redis.secretIn(namespace)];
     await using relay = await LoadedRelay.start(cluster, t, { replicas: 3, spec: { queue: redis.queue }, objects });
-    const startedMs = performance.now();
-    const say = (what: string): void =>
-      t.diagnostic(`after ${((performance.now() - startedMs) / 1000).toFixed(0)} s of load: ${what}`);
 
-    const before = await relay.containers();
-    const [killed = '', deleted = ''] = before.keys();
+    const first = await relay.containers();
+    const [killed = '', deleted = ''] = first.keys();
     await relay.killing(() => cluster.node.killContainer(namespace, killed));
-    await relay.renewed(before, [killed]);
+    await relay.renewed(first, [killed]);
     await relay.flows(500);
-    say('a container was killed, and is back');
+    relay.tell('a container killed');
 
     await cluster.kubectl.must(['delete', 'pod', deleted, '-n', namespace, '--wait=false']);
     await relay.replaced([deleted]);
     await relay.flows(500);
-    say('a pod was deleted, and another has come');
+    relay.tell('a pod deleted');
 
     for (const replicas of [1, 3]) {
       await cluster.kubectl.must(['scale', 'mailrelay', 'outbound', '-n', namespace, `--replicas=${replicas}`]);
       await relay.whole();
       await relay.flows(500);
-      say(`scaled to ${replicas}`);
+      relay.tell(`scaled to ${replicas}`);
     }
+
+    const old = await relay.containers();
+    const patch = JSON.stringify({ spec: { template: { annotations: { 'example.com/rolled': 'once' } } } });
+    await cluster.kubectl.must(['patch', 'mailrelay', 'outbound', '-n', namespace, '--type=merge', '--patch', patch]);
+    await relay.replaced(old.keys());
+    await relay.flows(500);
+    relay.tell('all pods rolled');
 
     const waiting = await waitUntil(
       'mail to wait in Redis',
@@ -53,7 +61,13 @@ nodeJourney(
     }, 'StoreAway');
     await relay.whole();
     await relay.flows(500);
-    say(`Redis' pod was killed with ${waiting} recipients in its queue, and another has come`);
+    relay.tell(`Redis' pod killed with ${waiting} recipients in its queue`);
+
+    const before = await relay.containers();
+    await relay.killing(() => cluster.node.reboot());
+    await relay.renewed(before);
+    await relay.flows(500);
+    relay.tell('the node booted anew, with Redis on it');
 
     assertNothingLost(t, await relay.outcome());
     await redis.assertNoMailStays();

@@ -4,7 +4,8 @@ import { wellBehaved } from '../../support/counting-sink.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { journey } from '../journey.ts';
 import { namespace } from '../loaded-objects.ts';
-import { assertNothingLost, isReady, LoadedRelay } from '../loaded-relay.ts';
+import { isReady, LoadedRelay } from '../loaded-relay.ts';
+import { assertNothingLost } from '../outcome.ts';
 
 const leaving = ['outbound-relay-1', 'outbound-relay-2'];
 
