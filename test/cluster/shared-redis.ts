@@ -9,6 +9,8 @@ export interface SharedRedis {
   readonly queue: object;
   /** What that refers to, for the relay's namespace. */
   secretIn(namespace: string): object;
+  /** `CONFIG SET`. */
+  set(name: string, value: string): Promise<void>;
   /** SIGKILL for the server as its pod goes by force. Resolves when another pod of it is ready. */
   killPod(): Promise<void>;
   /** Once everything is settled, what stays is what the queue knows of itself: its counters, and which pods live. */
@@ -45,14 +47,17 @@ export async function startSharedRedis(cluster: Cluster): Promise<SharedRedis> {
       },
     },
     secretIn,
+    async set(name, value) {
+      const said = await ask(cluster, ['CONFIG', 'SET', name, value]);
+      assert.equal(said.trim(), 'OK');
+    },
     async killPod() {
       const before = await uidOf(cluster);
       await kubectl.must(['delete', 'pod', pod, '-n', namespace, '--force', '--grace-period=0', '--wait=false']);
       await untilAnother(cluster, before);
     },
     async assertNoMailStays() {
-      const command = ['redis-cli', 'EVAL', stayingKeys, '0'];
-      const said = await kubectl.must(['exec', pod, '-n', namespace, '--', ...command]);
+      const said = await ask(cluster, ['EVAL', stayingKeys, '0']);
       const keys = said.split('\n').filter(key => key.trim() !== '');
       assert.ok(keys.length > 0);
       assert.deepEqual(
@@ -62,6 +67,10 @@ export async function startSharedRedis(cluster: Cluster): Promise<SharedRedis> {
       );
     },
   };
+}
+
+async function ask({ kubectl }: Cluster, command: readonly string[]): Promise<string> {
+  return await kubectl.must(['exec', pod, '-n', namespace, '--', 'redis-cli', ...command]);
 }
 
 interface RedisPod {

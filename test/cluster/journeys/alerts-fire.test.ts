@@ -15,6 +15,7 @@ import type { Prometheus } from '../monitoring/api.ts';
 import { causesIn, notFired, ruleOf } from '../monitoring/causes.ts';
 import { dashboardQueries, hasData } from '../monitoring/dashboard.ts';
 import { publish } from '../monitoring/policy-causes.ts';
+import { sharing } from '../monitoring/redis-causes.ts';
 import { defineKinds, type MonitoringStack, startMonitoring } from '../monitoring/stack.ts';
 import { smallDisk } from '../monitoring/volume-causes.ts';
 import {
@@ -27,10 +28,11 @@ import {
   whenReady,
 } from '../monitoring/world.ts';
 import { type Internet, startInternet } from '../outside/internet.ts';
+import { startSharedRedis } from '../shared-redis.ts';
 
 /** Less than five minutes where two other clusters have the same two cores; Prometheus has to get its answers within 2 s in any case. */
 const limitMs = 10 * 60_000;
-const relays = ['faulty', 'fragile', 'mortal', 'stale'];
+const relays = ['faulty', 'fragile', 'mortal', 'stale', sharing];
 const operatorPods = 2;
 const replicasOf = (relay: string): number => (relay === 'fragile' ? 2 : 1);
 const usualTraffic = { from: 'a@fragile.test', clients: 1, pauseMs: 500 };
@@ -39,15 +41,20 @@ nodeJourney(
   'shipped monitors find all pods, shipped alerts fire and resolve, the dashboard has data',
   async (cluster, t) => {
     await using internet = await startInternet();
-    await Promise.all([defineKinds(cluster), serveZones(internet)]);
+    const [redis] = await Promise.all([startSharedRedis(cluster), defineKinds(cluster), serveZones(internet)]);
     await cluster.installChart({ 'monitoring.dashboard': 'true' });
     await cluster.createNamespace(namespace);
-    const objects = relays.flatMap(name => relayObjects({ name, domain: `${name}.test`, replicas: replicasOf(name) }));
-    await apply(cluster, objects);
+    const objects = relays.flatMap(name =>
+      relayObjects({
+        ...{ name, domain: `${name}.test`, replicas: replicasOf(name) },
+        ...(name === sharing && { spec: { queue: redis.queue } }),
+      }),
+    );
+    await apply(cluster, [redis.secretIn(namespace), ...objects]);
     await Promise.all(relays.map(whenReady));
     say(t, 'the relays take mail');
     await using stack = await startMonitoring(cluster);
-    const world: World = { cluster, internet, hurried: stack.hurried };
+    const world: World = { cluster, internet, redis, hurried: stack.hurried };
     await Promise.all([smallDisk(world), ...relays.map(relay => publish(world, relay, `${relay}.test`))]);
     say(t, 'policies are ready');
     const shippedAlerts = await loadedAlerts(cluster, stack);

@@ -3,6 +3,7 @@ import type { Cause } from './alert-watch.ts';
 import { operatorCauses } from './operator-causes.ts';
 import { crashing, podCauses, slowDisk } from './pod-causes.ts';
 import { missingRecords } from './policy-causes.ts';
+import { forgetfulRedis } from './redis-causes.ts';
 import { deliveryCauses, handMadeConfiguration, oldCertificate, swappedKeys } from './relay-causes.ts';
 import { volumeCauses } from './volume-causes.ts';
 import type { World } from './world.ts';
@@ -17,6 +18,7 @@ export function causesIn(world: World): readonly (readonly Cause[])[] {
     [oldCertificate(world)],
     [missingRecords(world)],
     operatorCauses(world),
+    [forgetfulRedis(world)],
   ];
 }
 
@@ -27,7 +29,6 @@ export function ruleOf(alert: string): string {
 
 /** Why nothing that can happen to this cluster within minutes makes them fire. */
 export const notFired: Readonly<Record<string, string>> = {
-  PostroadQueueStoreTrouble: 'is of a queue in Redis, and the relays here have volumes',
   PostroadOperatorCacheStale:
     'takes a quarter of an hour without the sign of life that the API server sends each minute',
   PostroadOperatorReconcileHangs: 'every step has a time limit: only a fault of the operator lasts ten minutes',

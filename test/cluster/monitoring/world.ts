@@ -7,6 +7,7 @@ import { waitUntil } from '../../support/wait-until.ts';
 import type { PoweredCluster } from '../journey.ts';
 import { podRange, runPaths } from '../node/layout.ts';
 import type { Internet } from '../outside/internet.ts';
+import type { SharedRedis } from '../shared-redis.ts';
 import type { Prometheus } from './api.ts';
 
 export const namespace = 'mail';
@@ -15,6 +16,7 @@ export const wellAddress = '198.51.100.25';
 export interface World {
   readonly cluster: PoweredCluster;
   readonly internet: Internet;
+  readonly redis: SharedRedis;
   /** What sees it all. */
   readonly hurried: Prometheus;
 }
