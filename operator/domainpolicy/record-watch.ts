@@ -55,9 +55,10 @@ export interface WatchOptions {
 export const freshLookMs = 150_000;
 /** Name servers that answer at all mostly do so within this. */
 const promptLookMs = 1000;
-const firstWaitMs = 30_000;
+/** Whoever has just been told of a record mostly publishes it within a minute, and waits for what comes of it. */
+const firstWaitMs = 5000;
 const longestWaitMs = 300_000;
-const busyFactor = 4;
+const busyFactor = 24;
 const guardMs = 60_000;
 const newGuardMs = 15_000;
 const settledMs = 3_600_000;
