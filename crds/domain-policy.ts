@@ -114,7 +114,7 @@ export const domainPolicySpec = object('What is asked for.', {
   dkim: defaulted(dkim, { type: 'Managed', managed: {} }),
   dns: defaulted(dns, {}),
   tls: defaulted(
-    object('TLS towards the MX hosts of the recipients.', {
+    object('TLS towards the MX hosts of the recipients, and of those who get reports about this mail.', {
       policy: defaulted(
         oneOf(
           'Opportunistic: where offered. Required: TLS or no delivery, any certificate. Verified: and the certificate must be valid for the host.',
@@ -128,7 +128,9 @@ export const domainPolicySpec = object('What is asked for.', {
   route: optional(route("Where its mail goes, instead of the relay's route.")),
   bounces: optional(
     object('Mail that could not be delivered.', {
-      to: mailAddress('Where it is returned to, instead of the sender.'),
+      to: mailAddress(
+        'Where it is returned to, instead of the sender. A report is sent with the TLS that `spec.tls` demands.',
+      ),
     }),
   ),
 });

@@ -57,7 +57,9 @@ export async function buildDsn(input: BounceInput): Promise<NewMessage | undefin
       requireTls: message.sender.requireTls,
     },
     tenant: message.tenant,
-    policy: null,
+    // It quotes the original: what its policy demands, and demanded, of the way out holds for the DSN as well. Its route does not.
+    policy: message.policy,
+    ...(message.tls === undefined ? {} : { tls: message.tls }),
     receivedTimeMs: nowMs,
     expiryTimeMs: nowMs + config.retry.messageLifetimeSeconds * 1000,
     head: await signature(input, dsn),

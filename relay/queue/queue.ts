@@ -54,9 +54,9 @@ export interface MessageRecord {
   readonly sender: EnvelopeSender;
   /** Namespace that the message is counted and scheduled under. */
   readonly tenant: string;
-  /** `namespace/name` of the DomainPolicy it was accepted under; null for our own DSNs. */
+  /** `namespace/name` of the DomainPolicy it was accepted under; of a DSN, the one of what it is about. null: none is known. */
   readonly policy: string | null;
-  /** What that policy demanded of the way out when the message was accepted, for when the policy is gone. Left out: nothing. */
+  /** What that policy demanded of the way out when the message was accepted, for when the policy is gone; a DSN has it from what it is about. Left out: nothing. */
   readonly tls?: 'Required' | 'Verified';
   readonly receivedTimeMs: number;
   /** After this a recipient that is still deferred fails. */

@@ -3,18 +3,14 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import type { RelayConfigInput } from '../../relay/config.ts';
 import { makeCertificate, type TestCertificate } from '../support/certificate.ts';
-import { RawClient } from '../support/raw-client.ts';
-import { drained, metric, type RelayProcess, relayConfig, startRelayProcess } from '../support/relay-process.ts';
+import { drained, relayConfig, startRelayProcess } from '../support/relay-process.ts';
 import { startScriptedMx } from '../support/scripted-mx.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { reconfigure, sendOne, untilTlsFailsAgain } from './mail-that-wants-tls.ts';
 
 let certificate: TestCertificate;
 before(async () => {
   certificate = await makeCertificate('mx.test');
 });
-
-const limitMs = 30_000;
-const failures = 'postroad_deliver_attempts_total{outcome="Deferred",reason="TlsFailed"}';
 
 type Tls = 'Opportunistic' | 'Required' | 'Verified';
 
@@ -29,40 +25,18 @@ function configuration(revision: string, port: number, tls: Tls | undefined): Re
   });
 }
 
-async function sendOne(relay: RelayProcess): Promise<void> {
-  const client = await RawClient.open(relay.port());
-  const content = Buffer.from('From: a@example.com\r\nSubject: hello\r\n\r\nhello\r\n');
-  const { outcome } = await client.send({ reversePath: 'a@example.com', recipients: ['b@next.example'], content });
-  assert.equal(outcome, 'accepted');
-  await client.quit();
-}
-
-/** It was tried at least so often, and TLS was what failed. */
-async function untilFailedAgain(relay: RelayProcess): Promise<void> {
-  const before_ = metric(await relay.metrics(), failures);
-  await waitUntil('it is tried twice more', async () => metric(await relay.metrics(), failures) >= before_ + 2, {
-    limitMs,
-  });
-}
-
-async function reconfigure(relay: RelayProcess, config: RelayConfigInput): Promise<void> {
-  await relay.configure(config);
-  const name = `postroad_config_revision_info{revision="${config.revision}"}`;
-  await waitUntil(`revision ${config.revision}`, async () => (await relay.metrics()).has(name), { limitMs });
-}
-
 test('mail of a policy that is removed waits for the TLS that it was accepted under, over a restart too, and goes out by it', async () => {
   const clear = await startScriptedMx();
   const { port } = clear;
   await using relay = await startRelayProcess(configuration('with', port, 'Required'));
   try {
     await sendOne(relay);
-    await untilFailedAgain(relay);
+    await untilTlsFailsAgain(relay);
     await reconfigure(relay, configuration('without', port, undefined));
-    await untilFailedAgain(relay);
+    await untilTlsFailsAgain(relay);
     await relay.stop();
     await relay.start();
-    await untilFailedAgain(relay);
+    await untilTlsFailsAgain(relay);
     assert.deepEqual(clear.messages, []);
   } finally {
     await clear[Symbol.asyncDispose]();
@@ -81,9 +55,9 @@ test('mail of a policy that verifies is not shown to a host of another name when
   await using mx = await startScriptedMx({ tls });
   await using relay = await startRelayProcess(configuration('with', mx.port, 'Verified'));
   await sendOne(relay);
-  await untilFailedAgain(relay);
+  await untilTlsFailsAgain(relay);
   await reconfigure(relay, configuration('without', mx.port, undefined));
-  await untilFailedAgain(relay);
+  await untilTlsFailsAgain(relay);
   assert.deepEqual(mx.messages, []);
 });
 
@@ -91,7 +65,7 @@ test('a policy that is there and asks less than before asks it for what waits, t
   await using clear = await startScriptedMx();
   await using relay = await startRelayProcess(configuration('strict', clear.port, 'Required'));
   await sendOne(relay);
-  await untilFailedAgain(relay);
+  await untilTlsFailsAgain(relay);
   await reconfigure(relay, configuration('lenient', clear.port, 'Opportunistic'));
   await drained(relay);
   assert.equal(clear.messages.length, 1);

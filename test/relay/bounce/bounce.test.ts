@@ -136,7 +136,7 @@ test('a DSN is a message from nobody, of the same tenant, by the route of the re
     id: '0002dsn',
     sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
     tenant: 'shop',
-    policy: null,
+    policy: 'shop/shop',
     receivedTimeMs: nowMs,
     expiryTimeMs: nowMs + 432_000_000,
     recipients: [
@@ -148,6 +148,11 @@ test('a DSN is a message from nobody, of the same tenant, by the route of the re
       },
     ],
   });
+});
+
+test('a DSN wants the TLS of what it is about: what the policy demanded then, and what it says by now', async () => {
+  const { policy, tls } = await dsnOf({ claim: buildClaim({ tls: 'Verified' }) });
+  assert.deepEqual({ policy, tls }, { policy: 'shop/shop', tls: 'Verified' });
 });
 
 test('there is no DSN about a DSN, and none that nobody asked for', async () => {
