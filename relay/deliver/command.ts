@@ -28,7 +28,9 @@ export function addressesNeedUtf8(claim: Pick<Claim, 'message' | 'recipients'>):
 /** What the next hop lacks and the message cannot do without. */
 export function unmetNeed(claim: Claim, extensions: Extensions): Setback | undefined {
   const { sender } = claim.message;
-  if (sender.requireTls && !extensions.has('REQUIRETLS')) return failed('RequireTlsUnsupported');
+  // RFC 8689 s5: a bounce is not given up for a next hop without it, of which verified TLS is demanded all the same.
+  const wantsKeyword = sender.requireTls && sender.reversePath !== null;
+  if (wantsKeyword && !extensions.has('REQUIRETLS')) return failed('RequireTlsUnsupported');
   const maxSizeBytes = Number(extensions.get('SIZE') ?? 0);
   // RFC 1870 s6.1; 0 and no number at all stand for no fixed limit.
   if (maxSizeBytes > 0 && messageSize(claim) > maxSizeBytes) return failed('TooBigForNextHop');

@@ -39,7 +39,8 @@ export const failReasons = {
   GreetingRejected: 'Every host of the next hop refused the connection with 5yz.',
   RemoteRejected: 'The next hop refused sender, recipient or message with 5yz.',
   Smtputf8Unsupported: 'The message needs SMTPUTF8 and the next hop does not have it (RFC 6531 s3.2).',
-  RequireTlsUnsupported: 'The message asks for REQUIRETLS and the next hop does not have it (RFC 8689 s4.2.1).',
+  RequireTlsUnsupported:
+    'The message asks for REQUIRETLS and the next hop does not have it (RFC 8689 s4.2.1). A report about such a message goes there all the same, by verified TLS (s5).',
   TooBigForNextHop: 'The message is larger than the next hop says it takes (RFC 1870 s6.1).',
   Expired: 'The message is older than its lifetime.',
 } as const;

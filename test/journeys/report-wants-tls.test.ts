@@ -6,13 +6,16 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import type { RelayConfigInput } from '../../relay/config.ts';
 import { makeCertificate } from '../support/certificate.ts';
+import { startDelivery } from '../support/delivery.ts';
 import { drained, metric, relayConfig, startRelayProcess } from '../support/relay-process.ts';
 import { type ScriptedMx, startScriptedMx } from '../support/scripted-mx.ts';
+import { startZone } from '../support/zone.ts';
 import { reconfigure, sendOne, untilTlsFailsAgain } from './mail-that-wants-tls.ts';
 
+const mxName = 'mx.test';
 let tls: { readonly key: string; readonly cert: string };
 before(async () => {
-  const { privateKey, certificate } = await makeCertificate('mx.test');
+  const { privateKey, certificate } = await makeCertificate(mxName);
   tls = { key: privateKey.toString(), cert: certificate.toString() };
 });
 
@@ -115,4 +118,22 @@ test('mail that never finds TLS fails, and so does its report, which nobody is t
   assert.equal(metric(metrics, 'postroad_deliver_attempts_total{outcome="Failed",reason="Expired"}'), 2);
   assert.equal(metric(metrics, 'postroad_bounce_dsns_total{action="failed"}'), 1);
   assertNothingSent(clear);
+});
+
+test('a report about a message with REQUIRETLS goes by verified TLS to a next hop that does not know REQUIRETLS; the message does not', async () => {
+  await using mx = await startScriptedMx({ tls });
+  await using zone = await startZone({ [mxName]: [{ type: 'A', data: '127.0.0.1' }] });
+  const upstream = { host: mxName, port: mx.port, tls: 'Opportunistic', caFile: 'ca.pem' } as const;
+  await using delivery = await startDelivery({
+    config: { nameservers: [zone.nameserver], route: { type: 'SmartHost', smartHost: upstream } },
+    secrets: { trustAnchors: new Map([['ca.pem', tls.cert]]) },
+  });
+  await delivery.submit({ to: ['alice@dest.test'], sender: { requireTls: true } });
+  await delivery.settled({ accepted: 2, delivered: 1, failed: 1, depth: 0 });
+  assert.deepEqual(await delivery.attempts(), { 'Delivered Accepted': 1, 'Failed RequireTlsUnsupported': 1 });
+  assert.deepEqual(
+    mx.messages.map(({ rcpts, tls: secured }) => [rcpts, secured]),
+    [[['RCPT TO:<app@shop.example.com> NOTIFY=NEVER'], true]],
+  );
+  assert.doesNotMatch(mx.messages[0]?.mail ?? '', /REQUIRETLS/);
 });
