@@ -1,7 +1,7 @@
 /** What a fault of ours is told as: 4yz, whatever it was, since it is never the client's (G4). */
 import { QueueFullError } from '../queue/queue.ts';
+import type { Origin } from './origin.ts';
 import { type Answer, replies } from './replies.ts';
-import type { Session } from './session.ts';
 
 /** The store failed, for whatever reason but being full. */
 class StoreFault extends Error {
@@ -14,8 +14,8 @@ export function storeFault(cause: unknown): QueueFullError | StoreFault {
 }
 
 /** The cause goes to the log, under the session. */
-export function answerToFault(session: Session, error: unknown): Answer {
+export function answerToFault({ id, deps }: Pick<Origin, 'id' | 'deps'>, error: unknown): Answer {
   if (error instanceof QueueFullError) return replies.queueFull;
-  session.deps.log.error({ session: session.id, err: error }, 'command or message failed');
+  deps.log.error({ session: id, err: error }, 'command or message failed');
   return error instanceof StoreFault ? replies.queueUnavailable : replies.internal;
 }

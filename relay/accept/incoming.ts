@@ -6,14 +6,17 @@
  * read up to their end, since the client only then reads the reply.
  */
 import { isAscii } from 'node:buffer';
+import type { Identity } from '../policy/identity.ts';
 import type { NewMessage, Spool } from '../queue/queue.ts';
 import type { BodyHasher } from '../sign/signer.ts';
+import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
 import { ContentScanner } from './content-scanner.ts';
 import { answerToFault, storeFault } from './fault.ts';
 import { HeaderReader } from './header-reader.ts';
 import { LineEndingFixer } from './line-endings.ts';
+import type { Origin } from './origin.ts';
 import { type Answer, replies } from './replies.ts';
-import type { Session, Transaction } from './session.ts';
+import type { MemoryShare } from './session-memory.ts';
 import { submitMessage } from './submit.ts';
 
 /** Smaller chunks are gathered, so that a client that sends byte by byte does not cost a Buffer a byte. */
@@ -23,10 +26,21 @@ const CRLF = Buffer.from('\r\n');
 const space = 0x20;
 const tab = 0x09;
 
+/** What MAIL and RCPT said of it. */
+export interface Envelope {
+  /** Whose it is: who was somebody at MAIL may finish. */
+  readonly identity: Identity;
+  readonly sender: EnvelopeSender;
+  /** By local-part and domain: case matters in a local-part (RFC 5321 s2.4). */
+  readonly recipients: ReadonlyMap<string, EnvelopeRecipient>;
+  /** Given back when the transaction ends, and no message of it is still with the queue. */
+  readonly memory: MemoryShare;
+}
+
 export class Incoming {
   readonly scanner: ContentScanner;
-  readonly #session: Session;
-  readonly #transaction: Transaction;
+  readonly #origin: Origin;
+  readonly #envelope: Envelope;
   readonly #spool: Spool;
   readonly #header: HeaderReader;
   readonly #hasher: BodyHasher;
@@ -43,16 +57,16 @@ export class Incoming {
   #ending = false;
 
   /** @throws QueueFullError, or the store's fault. */
-  constructor(session: Session, transaction: Transaction, { dotStuffed }: { readonly dotStuffed: boolean }) {
-    const { limits } = session.deps.state().config;
-    this.#session = session;
-    this.#transaction = transaction;
+  constructor(origin: Origin, envelope: Envelope, { dotStuffed }: { readonly dotStuffed: boolean }) {
+    const { limits } = origin.deps.state().config;
+    this.#origin = origin;
+    this.#envelope = envelope;
     this.#maxBytes = limits.maxMessageSizeBytes;
     this.scanner = new ContentScanner({ dotStuffed, maxLineBytes: limits.maxLineBytes });
-    this.#fixer = session.listener.lineEndings === 'Fix' ? new LineEndingFixer() : undefined;
-    this.#header = new HeaderReader(transaction.memory);
-    this.#hasher = session.deps.signer.hashBody();
-    this.#spool = session.deps.openSpool();
+    this.#fixer = origin.listener.lineEndings === 'Fix' ? new LineEndingFixer() : undefined;
+    this.#header = new HeaderReader(envelope.memory);
+    this.#hasher = origin.deps.signer.hashBody();
+    this.#spool = origin.deps.openSpool();
   }
 
   get refusal(): Answer | undefined {
@@ -78,10 +92,10 @@ export class Incoming {
       if (this.#refusal !== undefined) return this.#refusal;
       return await this.#accept(receivedMs);
     } catch (error) {
-      return answerToFault(this.#session, error);
+      return answerToFault(this.#origin, error);
     } finally {
       this.#release();
-      this.#transaction.memory.giveBack();
+      this.#envelope.memory.giveBack();
     }
   }
 
@@ -95,7 +109,7 @@ export class Incoming {
   abandon(): void {
     if (this.#ending) return;
     this.#release();
-    this.#transaction.memory.giveBack();
+    this.#envelope.memory.giveBack();
   }
 
   /** Gives the spool back, unless the queue has the message. */
@@ -104,7 +118,7 @@ export class Incoming {
     this.#released = true;
     this.#gathered = undefined;
     this.#spool.discard().catch((error: unknown) => {
-      this.#session.deps.log.warn({ session: this.#session.id, err: error }, 'spool could not be discarded');
+      this.#origin.deps.log.warn({ session: this.#origin.id, err: error }, 'spool could not be discarded');
     });
   }
 
@@ -118,9 +132,9 @@ export class Incoming {
   }
 
   async #accept(receivedMs: number): Promise<Answer> {
-    const { deps } = this.#session;
-    const { identity, sender, recipients } = this.#transaction;
-    const result = await submitMessage(this.#session, {
+    const { deps } = this.#origin;
+    const { identity, sender, recipients } = this.#envelope;
+    const result = await submitMessage(this.#origin, {
       identity,
       sender: this.#eightBit ? { ...sender, body: '8BITMIME' } : sender,
       recipients: [...recipients.values()],
@@ -136,8 +150,8 @@ export class Incoming {
   }
 
   #count({ recipients, content }: NewMessage): void {
-    const { metrics } = this.#session.deps;
-    metrics.postroad_accept_messages_total.inc({ listener: this.#session.listener.name });
+    const { metrics } = this.#origin.deps;
+    metrics.postroad_accept_messages_total.inc({ listener: this.#origin.listener.name });
     metrics.postroad_accept_recipients_total.inc(recipients.length);
     metrics.postroad_accept_bytes_total.inc(content.sizeBytes);
   }
@@ -198,6 +212,6 @@ export class Incoming {
   }
 
   #fail(error: unknown): void {
-    this.refuse(answerToFault(this.#session, error));
+    this.refuse(answerToFault(this.#origin, error));
   }
 }

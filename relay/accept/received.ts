@@ -1,7 +1,7 @@
 /** The header fields that we add in front of a message (RFC 5321 s4.4, RFC 5322 s3.6). */
 import { isIPv6 } from 'node:net';
 import { headerFields } from '../smtp/message.ts';
-import type { Session } from './session.ts';
+import type { Origin } from './origin.ts';
 
 /** What end of data needs to know of a header, found in one pass. */
 export interface HeaderFacts {
@@ -29,15 +29,15 @@ export function inspectHeader(header: Buffer): HeaderFacts {
  * RFC 5321 s4.4. Names neither the user who logged in nor the recipients: the next reader of the message need not know either.
  */
 export function receivedField(
-  session: Session,
+  origin: Origin,
   message: { readonly id: string; readonly timeMs: number; readonly smtputf8: boolean },
 ): string {
-  const { tls } = session;
-  const { hostname } = session.deps.state().config;
+  const { tls } = origin;
+  const { hostname } = origin.deps.state().config;
   const tlsComment = tls === undefined ? '' : `\r\n\t(version=${tls.version} cipher=${tls.cipher})`;
   return (
-    `Received: from ${fromDomain(session)} (${addressLiteral(session.remoteAddress)})\r\n` +
-    `\tby ${hostname} (Postroad) with ${protocol(session, message.smtputf8)} id ${message.id}${tlsComment};\r\n` +
+    `Received: from ${fromDomain(origin)} (${addressLiteral(origin.remoteAddress)})\r\n` +
+    `\tby ${hostname} (Postroad) with ${protocol(origin, message.smtputf8)} id ${message.id}${tlsComment};\r\n` +
     `\t${formatDate(message.timeMs)}\r\n`
   );
 }
@@ -49,7 +49,7 @@ export function missingFields(facts: HeaderFacts, message: { id: string; hostnam
 }
 
 /** RFC 3848 s1; RFC 6531 s3.7.3 for UTF8SMTP. */
-function protocol({ extended, tls, authenticated }: Session, smtputf8: boolean): string {
+function protocol({ extended, tls, authenticated }: Origin, smtputf8: boolean): string {
   if (!extended) return 'SMTP';
   const base = smtputf8 ? 'UTF8SMTP' : 'ESMTP';
   return `${base}${tls === undefined ? '' : 'S'}${authenticated ? 'A' : ''}`;
@@ -58,7 +58,7 @@ function protocol({ extended, tls, authenticated }: Session, smtputf8: boolean):
 /** Clients call themselves many things; only a domain or an address literal may stand here (RFC 5321 s4.1.2). */
 const domainOrLiteral = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[A-Za-z0-9.:-]+\])$/;
 
-function fromDomain({ helo, remoteAddress }: Session): string {
+function fromDomain({ helo, remoteAddress }: Origin): string {
   return helo !== undefined && domainOrLiteral.test(helo) ? helo : addressLiteral(remoteAddress);
 }
 

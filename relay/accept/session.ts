@@ -4,19 +4,12 @@ import { TLSSocket } from 'node:tls';
 import type { ListenerConfig } from '../config.ts';
 import type { RejectReason } from '../policy/decision.ts';
 import { type Identity, identifyNetwork, identifyUser } from '../policy/identity.ts';
-import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
+import type { EnvelopeRecipient } from '../smtp/envelope.ts';
 import { formatReply } from '../smtp/reply.ts';
 import type { SessionDependencies } from './dependencies.ts';
-import type { Incoming } from './incoming.ts';
+import type { Envelope, Incoming } from './incoming.ts';
+import type { Origin, TlsInfo } from './origin.ts';
 import type { Answer } from './replies.ts';
-import type { MemoryShare } from './session-memory.ts';
-
-export interface TlsInfo {
-  /** `TLSv1.3` */
-  readonly version: string;
-  /** As IANA names it. */
-  readonly cipher: string;
-}
 
 /** Undefined for a socket without TLS. */
 export function tlsInfoOf(socket: Socket): TlsInfo | undefined {
@@ -25,14 +18,8 @@ export function tlsInfoOf(socket: Socket): TlsInfo | undefined {
 }
 
 /** From MAIL to the reply to its data (RFC 5321 s3.3). */
-export interface Transaction {
-  /** Whose it is: who was somebody at MAIL may finish. */
-  readonly identity: Identity;
-  readonly sender: EnvelopeSender;
-  /** By local-part and domain: case matters in a local-part (RFC 5321 s2.4). */
+export interface Transaction extends Envelope {
   readonly recipients: Map<string, EnvelopeRecipient>;
-  /** Given back when the transaction ends, and no message of it is still with the queue. */
-  readonly memory: MemoryShare;
   /** Once DATA or the first BDAT was accepted. */
   incoming: Incoming | undefined;
   /** The first chunk of BDAT was refused with it. */
@@ -42,7 +29,7 @@ export interface Transaction {
 /** Temporary refusals do not end a session, so one client could fill the log's disk; beyond this they are only counted. */
 const loggedRefusals = 100;
 
-export class Session {
+export class Session implements Origin {
   readonly id: string;
   readonly listener: ListenerConfig;
   readonly remoteAddress: string;

@@ -7,9 +7,9 @@ import { routeRecipient } from '../policy/route.ts';
 import type { Content, NewMessage, NewRecipient } from '../queue/queue.ts';
 import type { EnvelopeRecipient, EnvelopeSender } from '../smtp/envelope.ts';
 import { storeFault } from './fault.ts';
+import type { Origin } from './origin.ts';
 import { type HeaderFacts, inspectHeader, missingFields, receivedField } from './received.ts';
 import { type Answer, queued, refusal, replies } from './replies.ts';
-import type { Session } from './session.ts';
 
 /** RFC 5321 s6.3 asks for a limit of at least 100 fields; mail through this many relays of ours and others loops. */
 const maxReceivedFields = 50;
@@ -40,8 +40,8 @@ async function stored<T>(operation: Promise<T>): Promise<T> {
 }
 
 /** @throws QueueFullError, another fault of the store, or one of the signer. */
-export async function submitMessage(session: Session, received: ReceivedMessage): Promise<Submission> {
-  const { deps } = session;
+export async function submitMessage(origin: Origin, received: ReceivedMessage): Promise<Submission> {
+  const { deps } = origin;
   const facts = inspectHeader(received.header);
   const unfit = unfitHeader(facts);
   if (unfit !== undefined) return { answer: unfit };
@@ -49,7 +49,7 @@ export async function submitMessage(session: Session, received: ReceivedMessage)
   const decision = checkFrom(policies, received.identity, received.header);
   if (!decision.accept) return { answer: refusal(decision) };
   const policy = decision.value;
-  const unreachable = checkRecipients(session, received.recipients, policy);
+  const unreachable = checkRecipients(origin, received.recipients, policy);
   if (unreachable !== undefined) return { answer: unreachable };
 
   const id = deps.newId();
@@ -60,7 +60,7 @@ export async function submitMessage(session: Session, received: ReceivedMessage)
     deps.signer.sign({ policy, header: signed, bodyHash: received.bodyHash() }),
     stored(received.finish()),
   ]);
-  const trace = Buffer.from(receivedField(session, { id, timeMs: receivedTimeMs, smtputf8: received.sender.smtputf8 }));
+  const trace = Buffer.from(receivedField(origin, { id, timeMs: receivedTimeMs, smtputf8: received.sender.smtputf8 }));
   const message: NewMessage = {
     id,
     sender: received.sender,
@@ -71,10 +71,10 @@ export async function submitMessage(session: Session, received: ReceivedMessage)
     expiryTimeMs: receivedTimeMs + config.retry.messageLifetimeSeconds * 1000,
     head: Buffer.concat([signature, trace, added]),
     content,
-    recipients: received.recipients.map(recipient => toNew(session, policy, recipient)),
+    recipients: received.recipients.map(recipient => toNew(origin, policy, recipient)),
   };
   await stored(deps.submit(message));
-  logAccepted(session, message);
+  logAccepted(origin, message);
   return { answer: queued(id), message };
 }
 
@@ -86,11 +86,11 @@ function unfitHeader(facts: HeaderFacts): Answer | undefined {
 
 /** The From field's policy may route other than the relay, which RCPT was checked against. */
 function checkRecipients(
-  session: Session,
+  origin: Origin,
   recipients: readonly EnvelopeRecipient[],
   policy: PolicyConfig,
 ): Answer | undefined {
-  const { policies } = session.deps.state();
+  const { policies } = origin.deps.state();
   for (const { forwardPath } of recipients) {
     const decision = checkForwardPath(policies, forwardPath, policy);
     if (!decision.accept) return refusal(decision);
@@ -98,17 +98,17 @@ function checkRecipients(
   return undefined;
 }
 
-function toNew(session: Session, policy: PolicyConfig, recipient: EnvelopeRecipient): NewRecipient {
+function toNew(origin: Origin, policy: PolicyConfig, recipient: EnvelopeRecipient): NewRecipient {
   const { forwardPath, notify, orcpt } = recipient;
-  const { destination, domain } = routeRecipient(session.deps.state().policies, policy, forwardPath);
+  const { destination, domain } = routeRecipient(origin.deps.state().policies, policy, forwardPath);
   const route = { forwardPath: forwardPath.text, domain, destination, notify };
   return orcpt === undefined ? route : { ...route, orcpt };
 }
 
-function logAccepted(session: Session, { id, sender, policy, recipients, content }: NewMessage): void {
-  session.deps.log.info(
+function logAccepted(origin: Origin, { id, sender, policy, recipients, content }: NewMessage): void {
+  origin.deps.log.info(
     {
-      session: session.id,
+      session: origin.id,
       queueId: id,
       reversePath: sender.reversePath?.text ?? '',
       recipients: recipients.length,

@@ -103,10 +103,10 @@ function packageOf(specifier: string): string {
   return specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? specifier);
 }
 
-/** The first cycle found, as the files in its order. Types count between rooms; within one they may refer to each other. */
+/** The first cycle found, as the files in its order. Types count, too: what refers to each other can only be read all at once. */
 export function findCycle(imports: readonly Import[]): string[] | undefined {
   const edges = Map.groupBy(
-    imports.filter(({ isOurs, isType, from, to }) => isOurs && !(isType && roomOf(from) === roomOf(to))),
+    imports.filter(({ isOurs }) => isOurs),
     ({ from }) => from,
   );
   const finished = new Set<string>();
