@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { type Capture, createCapture } from '../../../relay/deliver/capture.ts';
 import type { Claim } from '../../../relay/queue/queue.ts';
 import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
+import { buildClaim, buildQueued } from '../../support/claim-builders.ts';
 import { mountSmallDisk } from '../../support/small-disk.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -13,31 +14,12 @@ function claim(id: string, ...to: string[]): Claim {
 }
 
 function claimOf(id: string, body: Buffer, ...to: string[]): Claim {
-  return {
+  return buildClaim({
     token: id,
-    message: {
-      id,
-      sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
-      tenant: 't',
-      policy: null,
-      receivedTimeMs: 0,
-      expiryTimeMs: 0,
-    },
     head: Buffer.from('H: h\r\n'),
     content: new MemoryContent(body),
-    destination: 'capture',
-    recipients: to.map((forwardPath, index) => ({
-      index,
-      forwardPath,
-      domain: 'd',
-      destination: 'capture',
-      notify: [],
-      attempts: 0,
-      delayWarned: false,
-    })),
-    dueTimeMs: 0,
-    leaseExpiryTimeMs: 0,
-  };
+    recipients: to.map((forwardPath, index) => buildQueued({ index, forwardPath })),
+  });
 }
 
 async function text(capture: Capture, id: string): Promise<string | undefined> {

@@ -2,31 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isSafeEnvelope } from '../../../relay/deliver/command.ts';
 import type { Claim } from '../../../relay/queue/queue.ts';
+import { buildClaim, buildQueued } from '../../support/claim-builders.ts';
 
-function envelope(forwardPath: string, orcpt?: string): Pick<Claim, 'message' | 'recipients'> {
-  const path = { text: 'a@b.test', localPart: 'a', domain: 'b.test' };
-  return {
-    message: {
-      id: 'id',
-      sender: { reversePath: path, body: '7BIT', smtputf8: false, requireTls: false },
-      tenant: 't',
-      policy: null,
-      receivedTimeMs: 0,
-      expiryTimeMs: 0,
-    },
-    recipients: [
-      {
-        index: 0,
-        forwardPath,
-        domain: 'd',
-        destination: 'd',
-        notify: [],
-        attempts: 0,
-        delayWarned: false,
-        ...(orcpt === undefined ? {} : { orcpt }),
-      },
-    ],
-  };
+function envelope(forwardPath: string, orcpt?: string): Claim {
+  return buildClaim({ recipients: [buildQueued({ forwardPath, ...(orcpt === undefined ? {} : { orcpt }) })] });
 }
 
 test('an envelope that could begin a command of its own is not sent', () => {

@@ -2,45 +2,16 @@
 import type { ConnectFailure } from '../../../relay/deliver/connect.ts';
 import { deferred } from '../../../relay/deliver/outcome.ts';
 import { createLog } from '../../../relay/log.ts';
-import type { Claim } from '../../../relay/queue/queue.ts';
-import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
 import { ConnectionBudget } from '../../../relay/schedule/connection-budget.ts';
 import type { Held } from '../../../relay/schedule/held.ts';
 import { Lane } from '../../../relay/schedule/lane.ts';
 import type { LaneHost, LaneRoute } from '../../../relay/schedule/lane-host.ts';
 import { type LaneShare, wholeShare } from '../../../relay/schedule/lane-share.ts';
+import { buildClaim } from '../../support/claim-builders.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
-const destination = 'direct/dest.test';
-
 export function held(id: string, { expiryTimeMs = 1e15 } = {}): Held {
-  const claim: Claim = {
-    token: id,
-    message: {
-      id,
-      sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
-      tenant: 't',
-      policy: null,
-      receivedTimeMs: 0,
-      expiryTimeMs,
-    },
-    head: Buffer.alloc(0),
-    content: new MemoryContent(Buffer.alloc(0)),
-    destination,
-    recipients: [
-      {
-        index: 0,
-        forwardPath: 'a@dest.test',
-        domain: 'dest.test',
-        destination,
-        notify: [],
-        attempts: 0,
-        delayWarned: false,
-      },
-    ],
-    leaseExpiryTimeMs: 1e15,
-    dueTimeMs: 0,
-  };
+  const claim = buildClaim({ token: id, message: { expiryTimeMs } });
   return { claim, sizeBytes: 0, leaseExpiryTimeMs: 1e15, leaseEra: 0, lost: false, begun: false, retriedStale: false };
 }
 

@@ -3,25 +3,10 @@ import { test } from 'node:test';
 import type { Claim } from '../../../relay/queue/queue.ts';
 import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
 import { HeldClaims } from '../../../relay/schedule/held.ts';
+import { buildClaim } from '../../support/claim-builders.ts';
 
 function claim(token: string, sizeBytes: number, leaseExpiryTimeMs = 1000, dueTimeMs = 0): Claim {
-  return {
-    token,
-    message: {
-      id: token,
-      sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
-      tenant: 't',
-      policy: null,
-      receivedTimeMs: 0,
-      expiryTimeMs: 1e9,
-    },
-    head: Buffer.alloc(0),
-    content: new MemoryContent(Buffer.alloc(sizeBytes)),
-    destination: 'capture',
-    recipients: [],
-    dueTimeMs,
-    leaseExpiryTimeMs,
-  };
+  return buildClaim({ token, content: new MemoryContent(Buffer.alloc(sizeBytes)), dueTimeMs, leaseExpiryTimeMs });
 }
 
 test('room ends with the number or the bytes, and comes back, told once', () => {

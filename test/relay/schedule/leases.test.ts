@@ -5,6 +5,7 @@ import type { Claim, Queue } from '../../../relay/queue/queue.ts';
 import { openVolumeQueue } from '../../../relay/queue/sqlite/store.ts';
 import { HeldClaims } from '../../../relay/schedule/held.ts';
 import { LeaseKeeper, leaseMs } from '../../../relay/schedule/leases.ts';
+import { buildClaim } from '../../support/claim-builders.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { waitUntil } from '../../support/wait-until.ts';
@@ -111,27 +112,14 @@ function sharedQueue(): Pick<Queue, 'renew' | 'leaseEra'> & {
   };
 }
 
-function claimNamed(token: string, leaseEra: number): Claim {
-  const clock = new FakeClock();
-  const { content, head, ...record } = message(clock);
-  return {
-    token,
-    message: record,
-    head,
-    content,
-    destination: 'x',
-    recipients: [],
-    dueTimeMs: 0,
-    leaseExpiryTimeMs: 1e15,
-    leaseEra,
-  };
-}
-
 test('after a standstill nothing held may be delivered before it is known whose it is', async () => {
   const queue = sharedQueue();
   const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
   const keeper = new LeaseKeeper({ queue, held, clock: new FakeClock(), log: createLog('silent') });
-  const [ours, theirs] = [held.add(claimNamed('ours', 0)), held.add(claimNamed('theirs', 0))];
+  const [ours, theirs] = [
+    held.add(buildClaim({ token: 'ours', leaseEra: 0 })),
+    held.add(buildClaim({ token: 'theirs', leaseEra: 0 })),
+  ];
   assert.equal(keeper.isSure(ours), true);
   queue.era = undefined;
   queue.taken.add('theirs');
@@ -147,11 +135,15 @@ test('what comes while that is being asked, and was leased before, is asked abou
   const queue = sharedQueue();
   const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
   const keeper = new LeaseKeeper({ queue, held, clock: new FakeClock(), log: createLog('silent') });
-  const first = held.add(claimNamed('first', 0));
+  const first = held.add(buildClaim({ token: 'first', leaseEra: 0 }));
   queue.era = 1;
   const came: ReturnType<HeldClaims['add']>[] = [];
   queue.whileAsked = () => {
-    if (came.length === 0) came.push(held.add(claimNamed('late', 0)), held.add(claimNamed('new', 1)));
+    if (came.length === 0)
+      came.push(
+        held.add(buildClaim({ token: 'late', leaseEra: 0 })),
+        held.add(buildClaim({ token: 'new', leaseEra: 1 })),
+      );
   };
   await keeper.confirm();
   assert.deepEqual(
@@ -169,7 +161,7 @@ test('an era that ends while that is being asked makes it worth nothing', async 
   const queue = sharedQueue();
   const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
   const keeper = new LeaseKeeper({ queue, held, clock: new FakeClock(), log: createLog('silent') });
-  const mine = held.add(claimNamed('mine', 0));
+  const mine = held.add(buildClaim({ token: 'mine', leaseEra: 0 }));
   queue.era = 1;
   queue.whileAsked = () => {
     queue.era = 2;

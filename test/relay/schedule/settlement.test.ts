@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RecipientResult } from '../../../relay/deliver/outcome.ts';
-import type { Claim, QueuedRecipient } from '../../../relay/queue/queue.ts';
-import { MemoryContent } from '../../../relay/queue/sqlite/content.ts';
+import type { QueuedRecipient } from '../../../relay/queue/queue.ts';
 import { planSettlement } from '../../../relay/schedule/settlement.ts';
 import { reply } from '../../../relay/smtp/reply.ts';
+import { buildClaim, buildQueued } from '../../support/claim-builders.ts';
 
 const retry = {
   initialDelaySeconds: 60,
@@ -17,33 +17,8 @@ function plan(
   result: Omit<RecipientResult, 'index'>,
   more: { recipient?: Partial<QueuedRecipient>; nowMs?: number; restUntilMs?: number } = {},
 ) {
-  const recipient: QueuedRecipient = {
-    index: 7,
-    forwardPath: 'a@dest.test',
-    domain: 'dest.test',
-    destination: 'direct/dest.test',
-    notify: [],
-    attempts: 0,
-    delayWarned: false,
-    ...more.recipient,
-  };
-  const claim: Claim = {
-    token: 't',
-    message: {
-      id: 'id',
-      sender: { reversePath: null, body: '7BIT', smtputf8: false, requireTls: false },
-      tenant: 't',
-      policy: null,
-      receivedTimeMs: 0,
-      expiryTimeMs: 1_000_000,
-    },
-    head: Buffer.alloc(0),
-    content: new MemoryContent(Buffer.alloc(0)),
-    destination: 'direct/dest.test',
-    recipients: [recipient],
-    dueTimeMs: 0,
-    leaseExpiryTimeMs: 0,
-  };
+  const recipients = [buildQueued({ index: 7, ...more.recipient })];
+  const claim = buildClaim({ message: { expiryTimeMs: 1_000_000 }, recipients });
   const planned = planSettlement({
     claim,
     results: [{ index: 7, ...result } as RecipientResult],
