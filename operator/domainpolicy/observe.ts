@@ -4,8 +4,9 @@ import type { MailRelay } from '../../crds/mail-relay.ts';
 import { relayKeyOf } from '../cluster/change.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { secrets as secretKind } from '../cluster/kinds.ts';
+import { readReferred } from '../cluster/referred-secrets.ts';
 import type { Verdict } from '../conditions.ts';
-import { policyNeeds, type SecretData, type SecretProblem, secretProblem } from '../credentials.ts';
+import { policyNeeds, type SecretProblem } from '../credentials.ts';
 import { type KubeObject, keyOf } from '../kube/object.ts';
 import { admitPolicies, nameOf } from './attach.ts';
 import { baseDomains } from './base-domains.ts';
@@ -34,7 +35,7 @@ export async function policyStateOf(
   signal: AbortSignal,
 ): Promise<PolicyState> {
   if (admission.status !== 'True') return notAttached(policy, admission);
-  const { secrets, secretProblems } = await referredSecrets(policy, cluster, signal);
+  const { secrets, problems: secretProblems } = await readReferred(policyNeeds(policy), cluster, signal);
   try {
     const keys = keysOf(policy, secrets, ringIn(cluster, relay, policy));
     return { policy, admission, secretProblems, secrets, keys, areKeysBroken: false };
@@ -91,25 +92,8 @@ export function homesOf(cluster: Places, policy: DomainPolicy): RingHome[] {
 
 type Places = Pick<Cluster, 'keySecretsOf' | 'relay'>;
 
-interface ReferredSecrets {
-  readonly secrets: ReadonlyMap<string, SecretData>;
-  readonly secretProblems: readonly SecretProblem[];
-}
-
-async function referredSecrets(policy: DomainPolicy, cluster: Cluster, signal: AbortSignal): Promise<ReferredSecrets> {
-  const secrets = new Map<string, SecretData>();
-  const secretProblems: SecretProblem[] = [];
-  for (const needed of policyNeeds(policy)) {
-    const data = await cluster.readSecret(needed.namespace, needed.name, signal);
-    const problem = secretProblem(needed, data === 'Missing' ? undefined : data);
-    if (problem !== undefined) secretProblems.push(problem);
-    else if (data instanceof Map) secrets.set(`${needed.namespace}/${needed.name}`, data);
-  }
-  return { secrets, secretProblems };
-}
-
 /** Given keys sign at once: who gives them says that their records are there. */
-function keysOf(policy: DomainPolicy, secrets: ReferredSecrets['secrets'], ring: KeyRing): LoadedKey[] {
+function keysOf(policy: DomainPolicy, secrets: PolicyState['secrets'], ring: KeyRing): LoadedKey[] {
   const { type, secretRef } = policy.spec.dkim;
   if (type !== 'SecretRef') return loadedKeys(ring, baseDomains(policy));
   const given = secrets.get(`${policy.metadata.namespace}/${secretRef?.name ?? ''}`) ?? new Map<string, Buffer>();

@@ -2,7 +2,8 @@
 import type { MailRelay } from '../../crds/mail-relay.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { secrets } from '../cluster/kinds.ts';
-import { relayNeeds, type SecretData, type SecretNeed, type SecretProblem, secretProblem } from '../credentials.ts';
+import { problemOf, readReferred } from '../cluster/referred-secrets.ts';
+import { relayNeeds, type SecretData, type SecretProblem } from '../credentials.ts';
 import type { PolicyState } from '../domainpolicy/state.ts';
 import type { Certificate } from './certificate.ts';
 import { offersTls } from './desired/config.ts';
@@ -41,7 +42,7 @@ export async function observe(
   { cluster, reports, policyStatesOf }: ObserveDeps,
   { relay, kept, nowMs, signal }: Question,
 ): Promise<Observed> {
-  const referred = await referredSecrets(cluster, relay, signal);
+  const referred = await readReferred(relayNeeds(relay), cluster, signal);
   const attached = (await policyStatesOf(relay, cluster, signal)).filter(
     ({ admission }) => admission.status === 'True',
   );
@@ -68,35 +69,6 @@ export async function observe(
 
 function attachedPolicy({ policy, secretProblems, keys, areKeysBroken }: PolicyState): AttachedPolicy {
   return { policy, complete: secretProblems.length === 0, keys, areKeysBroken };
-}
-
-interface Referred {
-  readonly secrets: ReadonlyMap<string, SecretData>;
-  readonly problems: readonly SecretProblem[];
-}
-
-async function referredSecrets(cluster: Cluster, relay: MailRelay, signal: AbortSignal): Promise<Referred> {
-  const found = new Map<string, SecretData>();
-  const problems: SecretProblem[] = [];
-  for (const needed of relayNeeds(relay)) {
-    const data = await cluster.readSecret(needed.namespace, needed.name, signal);
-    const problem = problemOf(needed, data);
-    if (problem !== undefined) problems.push(problem);
-    else if (typeof data !== 'string') found.set(`${needed.namespace}/${needed.name}`, data);
-  }
-  return { secrets: found, problems };
-}
-
-/** Certificates, keys and hashes are looked into once for each content. */
-const judged = new WeakMap<SecretData, Map<string, SecretProblem | undefined>>();
-
-function problemOf(needed: SecretNeed, data: SecretData | 'Missing' | 'Forbidden'): SecretProblem | undefined {
-  if (typeof data === 'string') return secretProblem(needed, data);
-  const verdicts = judged.get(data) ?? new Map<string, SecretProblem | undefined>();
-  judged.set(data, verdicts);
-  const question = `${needed.use} ${needed.path}`;
-  if (!verdicts.has(question)) verdicts.set(question, secretProblem(needed, data));
-  return verdicts.get(question);
 }
 
 interface CertificateSources {
