@@ -1,6 +1,7 @@
 /** The relay as a child process: the same program that pods run. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { isRecord } from '../../crds/validate.ts';
+import { parseJsonObject } from './json-object.ts';
 
 export interface RelayProcess {
   /** What it listens on, once it takes mail; undefined when it ends before. */
@@ -100,19 +101,8 @@ function lineReader(onLine: (line: Record<string, unknown>) => void): (chunk: Bu
     if (rest.length > mostLineBytes) rest = '';
     for (const line of lines) {
       const parsed =
-        line.includes('"msg":"ready"') || line.includes('"msg":"configuration') ? parseLine(line) : undefined;
+        line.includes('"msg":"ready"') || line.includes('"msg":"configuration') ? parseJsonObject(line) : undefined;
       if (parsed !== undefined) onLine(parsed);
     }
   };
-}
-
-function parseLine(line: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isRecord(value) ? value : undefined;
-  } catch (error) {
-    // Not a line of the log: somebody else writes to that output.
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }

@@ -2,9 +2,10 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kinds } from '../../crds/kinds.ts';
-import { isRecord, validateNode } from '../../crds/validate.ts';
+import { validateNode } from '../../crds/validate.ts';
 import type { PostroadObject } from '../../crds/validate-object.ts';
 import { readIfThere, writeAtomically } from './files.ts';
+import { parseJsonObject } from './json-object.ts';
 
 export interface StatusFolder {
   /** As it was last written, by this run or an earlier one. */
@@ -48,16 +49,6 @@ export function fileNameOf({ kind, metadata: { namespace, name } }: PostroadObje
 /** A status is only an observation: one that cannot be read, or is none by its schema, is as good as none. */
 function statusIn({ kind }: PostroadObject, text: string | undefined): unknown {
   const schema = kinds.find(one => one.kind === kind)?.status;
-  const status = parseObject(text ?? '')?.['status'];
+  const status = parseJsonObject(text ?? '')?.['status'];
   return schema !== undefined && validateNode(schema, 'status', status).faults.length === 0 ? status : undefined;
-}
-
-function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
 }
