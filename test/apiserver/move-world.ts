@@ -2,43 +2,29 @@
  * A relay that is moved to another store, as docs/how-to/move-between-stores.md says it: real API server, controller manager and kubectl, both
  * controllers, relays as processes, Redis, name servers, mail that is sent all the time, and a next hop that can be down.
  */
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
 import type { MailRelay } from '../../crds/mail-relay.ts';
-import { domainPolicies, mailRelays, namespaces } from '../../operator/cluster/kinds.ts';
-import { controllers } from '../../operator/controllers.ts';
+import { domainPolicies, mailRelays } from '../../operator/cluster/kinds.ts';
 import { isNotFound } from '../../operator/kube/errors.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
-import { startOperator } from '../../operator/operator.ts';
-import { parseOptions } from '../../operator/options.ts';
-import { createLog } from '../../relay/log.ts';
 import { commandsIn } from '../cluster/documented.ts';
 import * as objects from '../crds/objects.ts';
-import { startAuthoritativeDns } from '../support/authoritative-dns.ts';
 import { makeCertificate } from '../support/certificate.ts';
-import { JumpingClock } from '../support/jumping-clock.ts';
-import { type NodeStandIn, startNodeStandIn } from '../support/node-stand-in.ts';
 import { runProcess } from '../support/processes.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { type RedisPeer, startRedis } from '../support/redis.ts';
 import { type ScriptedMx, startScriptedMx } from '../support/scripted-mx.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { type ApiWorld, startWorld } from './api-world.ts';
-import { installOwnCrds } from './install-crds.ts';
 import { numberedMail } from './numbered-mail.ts';
 import { published } from './published-records.ts';
-import { type ServedZone, serveZone } from './served-zone.ts';
 import { findApiServerPrograms } from './setup/programs.ts';
+import { startWholeWorld, type WholeWorld } from './whole-world.ts';
 
 export type Store = 'Volume' | 'Redis';
 
-export interface MoveWorld extends AsyncDisposable {
-  readonly api: ApiWorld;
-  readonly node: NodeStandIn;
-  readonly clock: JumpingClock;
-  readonly zone: ServedZone;
+export interface MoveWorld extends WholeWorld, AsyncDisposable {
   readonly sink: ScriptedMx;
   readonly redis: RedisPeer;
   /** Outcomes by the number of the message. */
@@ -67,13 +53,6 @@ const everyMs = 100;
 export async function startMoveWorld(from: Store, pageText: string): Promise<MoveWorld> {
   await using parts = new AsyncDisposableStack();
   const folder = parts.use(await temporaryFolder());
-  const clock = new JumpingClock();
-  const dns = async (name: string) => {
-    await mkdir(join(folder.path, name));
-    return parts.use(await startAuthoritativeDns(join(folder.path, name)));
-  };
-  const [root, one, two] = [await dns('root'), await dns('one'), await dns('two')];
-  const zone = await serveZone({ zone: domain, root, servers: [one, two], now: () => clock.now() });
   const redis = parts.use(await startRedis(folder.path));
   let isDown = false;
   const { privateKey, certificate } = await makeCertificate('next.example');
@@ -83,21 +62,7 @@ export async function startMoveWorld(from: Store, pageText: string): Promise<Mov
       script: ({ event }) => (isDown && event === 'RCPT' ? '451 4.3.0 come again' : undefined),
     }),
   );
-  const api = parts.use(await startWorld({ controllerManager: true }));
-  await installOwnCrds(api);
-  await api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
-  const node = parts.use(await startNodeStandIn({ server: api.server, mode: 'runs' }));
-  const flags = ['--image=postroad:test', '--http=127.0.0.1:0', '--leader-election=Disabled'];
-  const options = parseOptions([...flags, `--nameservers=${root.address}:53`, '--dns-targets=Any'], 'mail');
-  const operator = await startOperator(options, {
-    ...{ connection: api.server.admin, factories: controllers, clock, random: Math.random },
-    log: createLog(process.env['POSTROAD_TEST_LOG'] ?? 'silent'),
-    ...{ identity: 'one', version: 'test' },
-  });
-  parts.defer(async () => {
-    operator.stop();
-    await operator.done;
-  });
+  const { clock, zone, api, node } = await startWholeWorld({ domain, parts, folder: folder.path });
 
   const queue = (store: Store): object => {
     const server = { type: 'Single', addresses: [`127.0.0.1:${redis.port}`], tls: 'Disabled', durability: 'Fsync' };

@@ -2,27 +2,16 @@
  * A whole Postroad whose operator's clock the test moves: real API server and controller manager, both controllers, relays as processes,
  * name servers, mail that is sent through every pod all the time, and a next hop that keeps what it gets.
  */
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
-import { domainPolicies, mailRelays, namespaces } from '../../operator/cluster/kinds.ts';
-import { controllers } from '../../operator/controllers.ts';
+import { domainPolicies, mailRelays } from '../../operator/cluster/kinds.ts';
 import type { KubeObject } from '../../operator/kube/object.ts';
-import { startOperator } from '../../operator/operator.ts';
-import { parseOptions } from '../../operator/options.ts';
-import { createLog } from '../../relay/log.ts';
 import * as objects from '../crds/objects.ts';
-import { startAuthoritativeDns } from '../support/authoritative-dns.ts';
-import { JumpingClock } from '../support/jumping-clock.ts';
-import { type NodeStandIn, startNodeStandIn } from '../support/node-stand-in.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { type ScriptedMx, startScriptedMx } from '../support/scripted-mx.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { type ApiWorld, startWorld } from './api-world.ts';
-import { installOwnCrds } from './install-crds.ts';
 import { numberedMail } from './numbered-mail.ts';
-import { type ServedZone, serveZone } from './served-zone.ts';
+import { startWholeWorld, type WholeWorld } from './whole-world.ts';
 
 export interface Sent {
   readonly number: number;
@@ -33,11 +22,7 @@ export interface Sent {
   readonly outcome: string;
 }
 
-export interface RotationWorld extends AsyncDisposable {
-  readonly api: ApiWorld;
-  readonly node: NodeStandIn;
-  readonly clock: JumpingClock;
-  readonly zone: ServedZone;
+export interface RotationWorld extends WholeWorld, AsyncDisposable {
   readonly sink: ScriptedMx;
   readonly sent: readonly Sent[];
   policy(): Promise<DomainPolicy & KubeObject>;
@@ -55,29 +40,8 @@ const everyMs = 150;
 export async function startRotationWorld(dkim: object): Promise<RotationWorld> {
   await using parts = new AsyncDisposableStack();
   const folder = parts.use(await temporaryFolder());
-  const clock = new JumpingClock();
-  const dns = async (name: string) => {
-    await mkdir(join(folder.path, name));
-    return parts.use(await startAuthoritativeDns(join(folder.path, name)));
-  };
-  const [root, one, two] = [await dns('root'), await dns('one'), await dns('two')];
-  const zone = await serveZone({ zone: domain, root, servers: [one, two], now: () => clock.now() });
   const sink = parts.use(await startScriptedMx());
-  const api = parts.use(await startWorld({ controllerManager: true }));
-  await installOwnCrds(api);
-  await api.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
-  const node = parts.use(await startNodeStandIn({ server: api.server, mode: 'runs' }));
-  const flags = ['--image=postroad:test', '--http=127.0.0.1:0', '--leader-election=Disabled'];
-  const options = parseOptions([...flags, `--nameservers=${root.address}:53`, '--dns-targets=Any'], 'mail');
-  const log = createLog(process.env['POSTROAD_TEST_LOG'] ?? 'silent');
-  const operator = await startOperator(options, {
-    ...{ connection: api.server.admin, factories: controllers, clock, random: Math.random, log },
-    ...{ identity: 'one', version: 'test' },
-  });
-  parts.defer(async () => {
-    operator.stop();
-    await operator.done;
-  });
+  const { clock, zone, api, node } = await startWholeWorld({ domain, parts, folder: folder.path });
   const smartHost = { host: '127.0.0.1', port: sink.port, tls: 'Disabled' };
   const relay = {
     replicas: 2,
