@@ -15,6 +15,19 @@ before(async () => {
 /** So long that only a reload can end it within a test. */
 const retry = { initialDelaySeconds: 3600, maxDelaySeconds: 3600 };
 
+/** To a smart host that wants a password, and takes it in the clear. */
+const withLogin = (port: number) =>
+  ({
+    type: 'SmartHost',
+    smartHost: {
+      host: '127.0.0.1',
+      port,
+      tls: 'Disabled',
+      credentialsDir: 'credentials',
+      plaintextAuthentication: 'Allowed',
+    },
+  }) as const;
+
 const credentials = (password: string) => ({
   credentials: new Map([['credentials', { username: 'relay', password }]]),
 });
@@ -28,15 +41,8 @@ test('a smart host that rests for a wrong password is tried again once the passw
       script: ({ event, line }) => (event === 'AUTH' && !line.endsWith(right) ? '535 5.7.8 no' : undefined),
     }),
   );
-  const smartHost = {
-    host: '127.0.0.1',
-    port: mx.port,
-    tls: 'Disabled',
-    credentialsDir: 'credentials',
-    plaintextAuthentication: 'Allowed',
-  } as const;
   const delivery = stack.use(
-    await startDelivery({ config: { route: { type: 'SmartHost', smartHost }, retry }, secrets: credentials('wrong') }),
+    await startDelivery({ config: { route: withLogin(mx.port), retry }, secrets: credentials('wrong') }),
   );
   await delivery.submit({ to: ['tried@dest.test'] });
   assert.deepEqual(await delivery.attempted(), { 'Deferred UpstreamAuthFailed': 1 });
@@ -88,15 +94,8 @@ test('a new password is the one of the next connection', async () => {
       script: ({ event }) => (event === 'MESSAGE' ? { reply: '250 taken', close: 'end' } : undefined),
     }),
   );
-  const smartHost = {
-    host: '127.0.0.1',
-    port: mx.port,
-    tls: 'Disabled',
-    credentialsDir: 'credentials',
-    plaintextAuthentication: 'Allowed',
-  } as const;
   const delivery = stack.use(
-    await startDelivery({ config: { route: { type: 'SmartHost', smartHost } }, secrets: credentials('first') }),
+    await startDelivery({ config: { route: withLogin(mx.port) }, secrets: credentials('first') }),
   );
   await delivery.submit({ to: ['alice@dest.test'] });
   await delivery.settled({ delivered: 1 });
@@ -130,15 +129,8 @@ test('AUTH LOGIN is spoken where the smart host does not know PLAIN', async () =
       }),
     ),
   );
-  const smartHost = {
-    host: '127.0.0.1',
-    port: peer.port,
-    tls: 'Disabled',
-    credentialsDir: 'credentials',
-    plaintextAuthentication: 'Allowed',
-  } as const;
   const delivery = stack.use(
-    await startDelivery({ config: { route: { type: 'SmartHost', smartHost } }, secrets: credentials('sesame') }),
+    await startDelivery({ config: { route: withLogin(peer.port) }, secrets: credentials('sesame') }),
   );
   await delivery.submit({ to: ['alice@dest.test'] });
   await delivery.settled({ delivered: 1, depth: 0 });
