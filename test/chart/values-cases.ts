@@ -174,6 +174,12 @@ export const valuesCases: readonly ValuesCase[] = [
     lacks: [/6443,"protocol":"TCP"},{/],
   },
   {
+    name: 'name servers of the cluster on a port of their own',
+    values: { networkPolicy: { dnsPorts: [53, 5353] } },
+    shows: [/{"port":5353,"protocol":"UDP"}/, /{"port":5353,"protocol":"TCP"}/],
+    lacks: [/"port":53,"protocol":"UDP".*"port":53,"protocol":"UDP"/],
+  },
+  {
     name: 'all of monitoring',
     values: {
       monitoring: {
@@ -232,6 +238,7 @@ export const refusedValues: readonly (readonly [values: Values, says: RegExp])[]
   [{ monitoring: { runbookUrl: 'docs' } }, /\/monitoring\/runbookUrl/],
   [{ networkPolicy: { apiServerPorts: [] } }, /\/networkPolicy\/apiServerPorts/],
   [{ networkPolicy: { apiServerPorts: [0] } }, /\/networkPolicy\/apiServerPorts\/0/],
+  [{ networkPolicy: { dnsPorts: ['dns'] } }, /\/networkPolicy\/dnsPorts\/0/],
   [{ serviceAccount: { name: 'A B' } }, /\/serviceAccount\/name/],
   [{ uninstall: { drainTimeoutSeconds: -1 } }, /\/uninstall\/drainTimeoutSeconds/],
 ];

@@ -150,9 +150,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end -}}
 
-{{/* Ports of `operator.nameservers` other than 53, as a list in YAML. */}}
+{{/* Ports of name servers other than 53, as a list in YAML. */}}
 {{- define "postroad.nameserverPorts" -}}
 {{- $ports := list -}}
+{{- range .Values.networkPolicy.dnsPorts -}}
+{{- $ports = append $ports (int . | toString) -}}
+{{- end -}}
 {{- range .Values.operator.nameservers -}}
 {{- $ports = append $ports (regexFind "[0-9]+$" .) -}}
 {{- end -}}
