@@ -29,7 +29,7 @@ export const fileNeeds: Needs = {
   'test/cluster/journeys/disk-is-full.test.ts': underLoad(35),
   // As the next hop that is dead: under a load of its own, which is less than what the others have.
   'test/cluster/journeys/dns-is-dead.test.ts': { seconds: 115, cores: 0.6 },
-  'test/cluster/journeys/fenced.test.ts': other(40),
+  'test/cluster/journeys/fenced.test.ts': other(55),
   'test/cluster/journeys/five-minute-start.test.ts': other(65),
   'test/cluster/journeys/next-hop-is-dead.test.ts': other(345),
   'test/cluster/journeys/outside-world.test.ts': other(95),

@@ -31,7 +31,7 @@ import { findRun, type RunState, removeDeadRuns } from './node/run-folder.ts';
 import { inPlaces, type Place } from './places.ts';
 import { setUpSystemImages } from './setup/images.ts';
 import { setUpOpenSmtpd } from './setup/opensmtpd.ts';
-import { hasImagePrograms, nodePrograms, setUpAdapter, setUpNodePrograms } from './setup/programs.ts';
+import { hasImagePrograms, nodePrograms, setUpAdapter, setUpEnforcer, setUpNodePrograms } from './setup/programs.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
 const underCi = process.env['CI'] === 'true';
@@ -170,6 +170,7 @@ async function setUp(): Promise<Images> {
   await setUpOpenSmtpd(say);
   const system = await setUpSystemImages(say);
   await setUpAdapter(say);
+  await setUpEnforcer(say);
   const product = await buildProductImage(say);
   // Journeys that need them load them.
   await buildPeerImages(say);

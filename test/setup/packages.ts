@@ -37,6 +37,7 @@ export const clusterRequirements: readonly Requirement[] = [
   { debianPackage: 'containernetworking-plugins', purpose: 'the network of pods' },
   { debianPackage: 'iptables', purpose: 'the addresses of Services' },
   { debianPackage: 'iproute2', purpose: 'the network of the node' },
+  { debianPackage: 'ipset', purpose: 'the pods that a NetworkPolicy names' },
   { debianPackage: 'conntrack', purpose: 'forgets connections when the node is booted anew' },
   { debianPackage: 'buildah', purpose: 'makes images' },
   { debianPackage: 'busybox-static', purpose: 'the shell of the image that makes volumes' },

@@ -40,6 +40,8 @@ const adapter = [
     package: 'sigs.k8s.io/prometheus-adapter/cmd/adapter',
   },
 ];
+/** A program of ours around the one part that is wanted: the rest of kube-router brings the SDK of a cloud, which alone takes minutes to build. */
+const enforcer = [{ ...github('kube-router', 'cloudnativelabs/kube-router/v2'), package: '.' }];
 const pause = [{ program: 'pause' as const, moduleFolder: join(here, 'pause'), package: '.' }];
 
 export interface NodePrograms extends ApiServerPrograms, Pick<ChartPrograms, 'helm'> {
@@ -114,4 +116,16 @@ export async function adapterProgram(): Promise<string> {
   const found = await findGoPrograms(adapter);
   if (found === undefined) throw new Error('prometheus-adapter is not built: node test/cluster/run.ts builds it');
   return found.adapter;
+}
+
+/** kube-router, whose firewall one journey runs beside its cluster. */
+export async function setUpEnforcer(say: (line: string) => void): Promise<void> {
+  await setUpGoPrograms(enforcer, say);
+}
+
+/** @throws Error when set-up has not made it. */
+export async function enforcerProgram(): Promise<string> {
+  const found = await findGoPrograms(enforcer);
+  if (found === undefined) throw new Error('kube-router is not built: node test/cluster/run.ts builds it');
+  return found['kube-router'];
 }
