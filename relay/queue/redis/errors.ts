@@ -13,6 +13,18 @@ export class QueueTroubleError extends QueueStoreError {
   }
 }
 
+export function isUnavailable(error: unknown): error is QueueStoreError {
+  return error instanceof QueueStoreError && error.code === 'POSTROAD_QUEUE_UNAVAILABLE';
+}
+
+/** Some partitions do not answer, while others do what was asked. */
+export type OnAbsent = (operation: 'claim' | 'probe', fault: Error) => void;
+
+/** What was asked may have been done, then or later. While Redis is away nothing is sent. */
+export function mayHaveRun(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof RedisFault && error.cause.kind !== 'NotDone';
+}
+
 /** What the queue's callers know. */
 export function toQueueError(error: unknown): Error {
   if (!(error instanceof RedisFault)) return error instanceof Error ? error : new Error(String(error));

@@ -7,12 +7,13 @@
 -- 4. until one owner has done well, it alone has connections; after a rest, one
 -- 5. else each may have as many as all who want more than that have at least (`even`), and beyond it what nobody is short of
 --
--- A lane is a hash: rest, failures, proven, and for each owner `o:<owner>`: call, alive until, has, wants, works. It goes when nobody has or wants
+-- A lane is a hash: rest, failures, proven, settles, and for each owner `o:<owner>`: call, alive until, has, wants, works. It goes when nobody has or wants
 -- anything and nothing is to be remembered.
 --
 -- KEYS  1 meta, 2 absent
--- ARGV  1 { owner, ownerTtlMs, call, settleMs?, lanes: [{ key, most, holds, open, wants, works, proven, restMs?, failures?, mended? }] } as JSON
+-- ARGV  1 { owner, ownerTtlMs, call, settleMs?, settleLanesMs?, lanes: [{ key, most, holds, open, wants, works, proven, restMs?, failures?, mended? }] } as JSON
 --       settleMs: the connection is another one, perhaps to a server that has not heard of the last grants: nobody gets more for so long
+--       settleLanesMs: these lanes were kept elsewhere until now: of them nobody gets more for so long
 -- Returns { now, [may, others work, rest for ms, failures, part] ... }; part: what it has for sure when others have ended what they may not have
 
 -- @include base clock slots leases
@@ -30,7 +31,7 @@ if asked.settleMs then
 end
 
 local function read_lane(key)
-  local lane = { rest = 0, failures = 0, proven = 0, heard = 0, others = {}, held = 0, works = 0 }
+  local lane = { rest = 0, failures = 0, proven = 0, settles = 0, heard = 0, others = {}, held = 0, works = 0 }
   local found = redis.call('HGETALL', key)
   for at = 1, #found, 2 do
     local name = string.match(found[at], '^o:(.*)$')
@@ -50,6 +51,7 @@ local function read_lane(key)
     end
   end
   lane.rest = math.min(lane.rest, now + remember_ms)
+  lane.settles = math.min(math.max(lane.settles, now + (asked.settleLanesMs or 0)), now + asked.ownerTtlMs)
   return lane
 end
 
@@ -90,7 +92,7 @@ local function grant(lane, word)
   for _, other in ipairs(lane.others) do short = short + math.max(0, math.min(other.wants, even) - other.has) end
   local room = math.max(0, most - lane.held)
   local may = math.max(math.min(word.wants, even, room), math.min(math.max(word.wants, word.open), room - short))
-  if now < settles_until then may = math.min(may, word.holds) end
+  if now < math.max(settles_until, lane.settles) then may = math.min(may, word.holds) end
   return may, math.min(word.wants, even)
 end
 
@@ -102,6 +104,7 @@ local function keep(key, lane, word, may)
     return
   end
   local fields = { 'rest', string.format('%.0f', lane.rest), 'failures', lane.failures, 'proven', lane.proven }
+  if lane.settles > now then fields[#fields + 1], fields[#fields + 2] = 'settles', string.format('%.0f', lane.settles) end
   if silent then
     redis.call('HDEL', key, mine)
   else
