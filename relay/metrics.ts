@@ -107,6 +107,11 @@ export const definitions = {
     rise: 'Somebody changed its settings, or a worse replica took over: no mail is taken (451) until it is mended.',
     labels: { reason: [] },
   },
+  postroad_queue_parts_away: {
+    type: 'gauge',
+    help: 'Parts of a queue in a Redis Cluster, of eight, that did not answer when this was read; what is told of their recipients is as it was when they last did.',
+    rise: 'A master of the Cluster is away, and no replica takes over: its mail waits, and new mail for it is refused (451).',
+  },
   postroad_queue_free_disk_bytes: {
     type: 'gauge',
     help: 'Free bytes of the queue volume.',

@@ -30,6 +30,7 @@ export function createScrape({ queue, scheduler, metrics, clock, dataDir }: Scra
       for (const state of ['Waiting', 'Leased', 'Held'] as const) {
         metrics.postroad_queue_recipients.set({ state }, stats.depth[state]);
       }
+      metrics.postroad_queue_parts_away.set(stats.partsAway ?? 0);
       const nowMs = clock.now();
       const dueMs = Math.min(stats.oldestDueTimeMs ?? nowMs, scheduler.oldestDueTimeMs ?? nowMs, nowMs);
       metrics.postroad_queue_oldest_due_age_seconds.set((nowMs - dueMs) / 1000);

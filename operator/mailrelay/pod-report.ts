@@ -22,6 +22,7 @@ const mostTroubles = 16;
 export function podReportOf(metrics: string): PodReport | undefined {
   let revision: string | undefined;
   const queued: number[] = [];
+  const away: number[] = [];
   const sessions: number[] = [];
   const deliveries: number[] = [];
   const storeTroubles: string[] = [];
@@ -30,13 +31,16 @@ export function podReportOf(metrics: string): PodReport | undefined {
     if (line.length > longestLine || !line.startsWith('postroad_')) continue;
     revision ??= /^postroad_config_revision_info\{revision="([^"\\]{1,128})"\} 1$/.exec(line)?.[1];
     queued.push(...valueIn(line, 'postroad_queue_recipients'));
+    away.push(...valueIn(line, 'postroad_queue_parts_away'));
     sessions.push(...valueIn(line, 'postroad_accept_sessions_open'));
     deliveries.push(...valueIn(line, 'postroad_schedule_deliveries_running'));
     const trouble = /^postroad_queue_store_trouble\{reason="([A-Za-z]{1,64})"\} 1$/.exec(line)?.[1];
     if (trouble !== undefined && storeTroubles.length < mostTroubles) storeTroubles.push(trouble);
   }
-  const [queuedRecipients, openSessions] = [sumOf(queued), sumOf(sessions) ?? 0];
-  if (revision === undefined || queuedRecipients === undefined) return undefined;
+  const [known, openSessions] = [sumOf(queued), sumOf(sessions) ?? 0];
+  if (revision === undefined || known === undefined) return undefined;
+  // What does not answer may hold mail that this pod has not heard of: it is not empty.
+  const queuedRecipients = known + (sumOf(away) ?? 0);
   return { revision, queuedRecipients, openSessions, deliveries: sumOf(deliveries) ?? 0, storeTroubles };
 }
 

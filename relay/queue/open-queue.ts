@@ -54,6 +54,7 @@ async function openRedis(first: RedisConfig, deps: QueueDeps, minFreeDiskBytes: 
     dataDir,
     minFreeDiskBytes,
     onLook: troubleTeller(deps),
+    onAbsent: absenceTeller(deps),
   });
   let known = redis();
   return {
@@ -87,6 +88,14 @@ export function redisOptions(
       sentinel: { masterName: sentinel.masterName, ...credentialsOf(sentinel.credentialsDir) },
     }),
     ...(tls !== 'Disabled' && { tls: { verified: tls === 'Verified', ...(ca !== undefined && { ca }) } }),
+  };
+}
+
+/** What others of the queue's parts did all the same would hide it. */
+function absenceTeller({ log, metrics }: QueueDeps): NonNullable<RedisQueueOptions['onAbsent']> {
+  return (operation, fault) => {
+    metrics.postroad_queue_errors_total.inc({ operation });
+    log.error({ err: fault, operation }, 'a part of the queue does not answer; its mail waits, the others go on');
   };
 }
 

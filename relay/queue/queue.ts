@@ -165,6 +165,8 @@ export interface QueueStats {
   readonly depth: Readonly<Record<RecipientState, number>>;
   /** Due time of the longest overdue Waiting recipient; undefined when none is due. What is Leased its owner knows: `Claim`. */
   readonly oldestDueTimeMs: number | undefined;
+  /** Parts of the store that do not answer; of them all this is as it was when they last did. Left out: none. */
+  readonly partsAway?: number;
 }
 
 export interface ClaimRequest {
@@ -198,10 +200,15 @@ export interface Queue {
   /** Extends leases; returns the tokens that are no longer ours. */
   renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]>;
   /**
-   * What was leased or renewed in this era is ours, as far as is known without asking. What is of an earlier one others may have taken over: `renew`
-   * tells. Undefined: of nothing it is known; `renew`, also of no token, begins an era. Where it is missing, leases end by their time alone.
+   * Of a store some parts of which may be away while others are there: which part a lease is of. `renew` is best asked of one at a time. Where it is
+   * missing, there is one part, 0.
    */
-  leaseEra?(): number | undefined;
+  leasePart?(token: string): number;
+  /**
+   * What was leased or renewed in this era of its part is ours, as far as is known without asking. What is of an earlier one others may have taken
+   * over: `renew` tells. Undefined: of nothing there it is known; a `renew` begins an era. Where it is missing, leases end by their time alone.
+   */
+  leaseEra?(part: number): number | undefined;
   /** @throws LeaseLostError */
   settle(settlement: Settlement): Promise<void>;
   /** Waiting to Held; returns how many. */
@@ -213,7 +220,7 @@ export interface Queue {
   list(filter: Filter, page: { readonly limit: number; readonly after?: string }): Promise<Page<QueueEntry>>;
   count(filter: Filter): Promise<number>;
   stats(): Promise<QueueStats>;
-  /** Writes and syncs; rejects when the queue could not take a message now. What /readyz asks. */
+  /** Writes and syncs; rejects when the queue could take no message now. What /readyz asks. */
   probe(): Promise<void>;
   /** Finishes what was asked, then lets go of the store. Leases stay, and end with this process or their time. */
   close(): Promise<void>;

@@ -14,6 +14,8 @@ export interface RedisServer {
 export interface RedisServers {
   /** @throws RedisFault NotDone, when nobody knows by then */
   serverOf(slot: number, untilMs: number): Promise<RedisServer>;
+  /** Of the server that serves the slot, as far as is known without asking. */
+  nameOf(slot: number): string | undefined;
   all(): readonly RedisServer[];
   /** Whether that server is still the master, where others than itself can tell. `Another`: connections are made anew. */
   masterWord(server: RedisServer): Promise<MasterWord>;
@@ -24,18 +26,18 @@ export interface RedisServers {
   close(): void;
 }
 
-/** `onConnect`: another connection was made, perhaps to another server. */
-export function connectRedis(options: () => RedisOptions, onConnect: () => void): RedisServers {
+/** `onConnect`: another connection was made to the server of that name, or to one that took its place. */
+export function connectRedis(options: () => RedisOptions, onConnect: (name: string) => void): RedisServers {
   return options().type === 'Cluster' ? new ClusterServers(options, onConnect) : new OneServer(options, onConnect);
 }
 
 interface Opening {
   readonly options: () => RedisOptions;
-  readonly onConnect: () => void;
+  readonly onConnect: (name: string) => void;
 }
 
 function open({ options, onConnect }: Opening, name: string, address?: RedisAddress): RedisServer {
-  const connection = () => new RedisConnection(options, { address, onConnect });
+  const connection = () => new RedisConnection(options, { address, onConnect: () => onConnect(name) });
   return { name, writes: connection(), reads: connection() };
 }
 
@@ -51,13 +53,17 @@ class OneServer implements RedisServers {
   readonly #sentinels: Sentinels | undefined;
   #renewedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: () => RedisOptions, onConnect: () => void) {
+  constructor(options: () => RedisOptions, onConnect: Opening['onConnect']) {
     this.#server = open({ options, onConnect }, 'server');
     this.#sentinels = options().type === 'Sentinel' ? new Sentinels(options) : undefined;
   }
 
   serverOf(): Promise<RedisServer> {
     return Promise.resolve(this.#server);
+  }
+
+  nameOf(): string {
+    return this.#server.name;
   }
 
   all(): readonly RedisServer[] {
@@ -114,15 +120,14 @@ class ClusterServers implements RedisServers {
   #asking: Promise<void> | undefined;
   #closed = false;
 
-  constructor(options: () => RedisOptions, onConnect: () => void) {
+  constructor(options: () => RedisOptions, onConnect: Opening['onConnect']) {
     this.#opening = { options, onConnect };
     this.#seeds = options().addresses.map(address => this.#server(address));
   }
 
   async serverOf(slot: number, untilMs: number): Promise<RedisServer> {
     for (;;) {
-      const range = this.#ranges?.find(({ from, to }) => slot >= from && slot <= to);
-      const server = range === undefined ? undefined : this.#servers.get(range.name);
+      const server = this.#servers.get(this.nameOf(slot) ?? '');
       if (server !== undefined) return server;
       if (this.#closed || performance.now() > untilMs)
         throw new RedisFault('NotDone', `no server of the Cluster serves slot ${slot}`, { moved: true });
@@ -131,6 +136,10 @@ class ClusterServers implements RedisServers {
       this.#ranges = undefined;
       await this.#ask();
     }
+  }
+
+  nameOf(slot: number): string | undefined {
+    return this.#ranges?.find(({ from, to }) => slot >= from && slot <= to)?.name;
   }
 
   all(): readonly RedisServer[] {

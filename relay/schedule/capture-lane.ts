@@ -5,11 +5,13 @@ import { deferred } from '../deliver/outcome.ts';
 import type { Log } from '../log.ts';
 import type { Place } from './attempt-log.ts';
 import type { Held } from './held.ts';
+import { Line } from './line.ts';
 
 export interface CaptureLaneHost {
   readonly log: Log;
   now(): number;
   sure(held: Held): boolean;
+  unheard(held: Held): boolean;
   settle(held: Held, attempt: Attempt, place: Place): void;
   release(held: Held, reason: 'ShuttingDown', untilMs: number): void;
   drop(held: Held): void;
@@ -22,13 +24,14 @@ const maxWaiting = 500;
 export class CaptureLane {
   readonly #capture: Capture;
   readonly #host: CaptureLaneHost;
-  readonly #waiting: Held[] = [];
+  readonly #waiting: Line;
   #running = 0;
   #stopped = false;
 
   constructor(capture: Capture, host: CaptureLaneHost) {
     this.#capture = capture;
     this.#host = host;
+    this.#waiting = new Line(host);
   }
 
   get hasRoom(): boolean {
@@ -46,13 +49,21 @@ export class CaptureLane {
 
   stop(): void {
     this.#stopped = true;
-    for (const held of this.#waiting.splice(0)) this.#host.release(held, 'ShuttingDown', this.#host.now());
+    for (const held of this.#waiting.takeAll()) this.#host.release(held, 'ShuttingDown', this.#host.now());
+  }
+
+  sweep(): void {
+    this.#waiting.recall();
+    this.pump();
   }
 
   pump(): void {
-    for (let held = this.#waiting[0]; held !== undefined && this.#running < maxRunning; held = this.#waiting[0]) {
-      if (!held.lost && !this.#host.sure(held)) return;
-      this.#waiting.shift();
+    for (
+      let held = this.#waiting.next();
+      held !== undefined && this.#running < maxRunning;
+      held = this.#waiting.next()
+    ) {
+      this.#waiting.take(held);
       if (held.lost) this.#host.drop(held);
       else void this.#run(held);
     }

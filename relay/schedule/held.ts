@@ -97,6 +97,14 @@ export class HeldClaims {
     return tokens;
   }
 
+  /** What nobody has begun and whose lease was over by then, so that anybody may have it: lost. */
+  giveUp(tokens: readonly string[], timeMs: number): void {
+    for (const token of tokens) {
+      const held = this.#byToken.get(token);
+      if (held !== undefined && !held.begun && held.leaseExpiryTimeMs <= timeMs) held.lost = true;
+    }
+  }
+
   renewed(
     tokens: readonly string[],
     lostTokens: readonly string[],

@@ -22,6 +22,8 @@ export interface LaneHost {
   settle(held: Held, attempt: Attempt, place: Place): void;
   /** Whether it is ours still; when that is not known, it is asked, and the lanes go on when it is. */
   sure(held: Held): boolean;
+  /** What is not sure, and was asked about in vain. */
+  unheard(held: Held): boolean;
   /** Back to the queue, untried. */
   release(held: Held, reason: DeferReason, untilMs: number): void;
   /** The lease is gone. */

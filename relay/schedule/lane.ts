@@ -18,6 +18,7 @@ import { type ConnectionsOwner, LaneConnections } from './lane-connections.ts';
 import { LaneHealth } from './lane-health.ts';
 import type { LaneHost, LaneRoute } from './lane-host.ts';
 import type { LaneMember, LaneShare } from './lane-share.ts';
+import { Line } from './line.ts';
 
 /** For others to deliver what is given back to them. */
 const starvedMs = 5000;
@@ -31,7 +32,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
   readonly #fullLine: FullLine;
   readonly #connections: LaneConnections;
   readonly #share: LaneShare;
-  readonly #waiting: Held[] = [];
+  readonly #waiting: Line;
   #busy = 0;
   #starvedUntilMs = 0;
   #stopped = false;
@@ -43,6 +44,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
     this.#health = new LaneHealth(host);
     this.#fullLine = new FullLine(host);
     this.#connections = new LaneConnections(this, host);
+    this.#waiting = new Line(host);
     this.#share = host.share(this);
     this.lastUsedMs = host.now();
   }
@@ -57,7 +59,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
 
   /** Nothing in it that could be lost by forgetting it. */
   get unused(): boolean {
-    return this.#connections.open === 0 && this.#waiting.length === 0 && this.#busy === 0;
+    return this.#connections.open === 0 && this.#waiting.isEmpty && this.#busy === 0;
   }
 
   /** Failed when last tried: worth remembering longer. */
@@ -83,17 +85,16 @@ export class Lane implements ConnectionsOwner, LaneMember {
   }
 
   pump(): void {
-    for (let held = this.#waiting[0]; held !== undefined && !this.#stopped; held = this.#waiting[0]) {
+    for (let held = this.#waiting.next(); held !== undefined && !this.#stopped; held = this.#waiting.next()) {
       if (held.lost) {
-        this.#waiting.shift();
+        this.#waiting.take(held);
         this.#host.drop(held);
         continue;
       }
-      if (!this.#host.sure(held)) break;
       const session = this.#sessionFor(held);
       if (session === undefined) break;
       if (session === 'Connecting') continue;
-      this.#waiting.shift();
+      this.#waiting.take(held);
       this.#own(this.#run(session, held));
     }
     if (this.#fullLine.suspends && this.#waiting.length * 2 <= this.#host.limits.maxWaiting) this.#fullLine.lift();
@@ -129,9 +130,10 @@ export class Lane implements ConnectionsOwner, LaneMember {
     this.#starvedUntilMs = this.#host.now() + starvedMs;
     this.#fullLine.restUntil(this.#starvedUntilMs);
     const ending = (held: Held): boolean => held.claim.message.expiryTimeMs <= this.#starvedUntilMs;
-    const waiting = this.#waiting.splice(0);
-    this.#waiting.push(...waiting.filter(ending));
-    for (const held of waiting) if (!ending(held)) this.#host.sendBack(held, 'LaneFull', this.#starvedUntilMs);
+    for (const held of this.#waiting.takeAll()) {
+      if (ending(held)) this.#waiting.push(held);
+      else this.#host.sendBack(held, 'LaneFull', this.#starvedUntilMs);
+    }
   }
 
   /** Others may wait for what is free now. */
@@ -152,6 +154,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
   sweep(nowMs: number): void {
     this.#connections.quitIdle(nowMs - this.#host.limits.idleConnectionMs);
     this.#connections.quitAbove(this.#share.may);
+    this.#waiting.recall();
     if (this.#waiting.length > 0) this.pump();
   }
 
@@ -159,7 +162,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
   stop(): void {
     this.#stopped = true;
     this.#host.budget.forget(this);
-    for (const held of this.#waiting.splice(0)) this.#host.release(held, 'ShuttingDown', this.#host.now());
+    for (const held of this.#waiting.takeAll()) this.#host.release(held, 'ShuttingDown', this.#host.now());
     this.#connections.quitIdle();
   }
 
@@ -225,7 +228,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
     if (this.#stopped || this.resting) return;
     const othersTry = this.#connections.count > 0 || this.#share.othersWork;
     if (!this.#health.onConnectFailure({ othersTry })) return;
-    const probe = this.#waiting.shift();
+    const probe = this.#waiting.first();
     this.#rest(!(reason === 'TlsFailed' && this.#route.ownTls));
     if (probe === undefined) return;
     this.#host.settle(probe, allAlike(probe.claim.recipients, failure.setback), {
@@ -241,7 +244,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
 
   #empty(suspends: boolean): void {
     if (suspends) this.#fullLine.restUntil(this.#health.restUntilMs);
-    for (const held of this.#waiting.splice(0)) this.#sendBack(held, suspends);
+    for (const held of this.#waiting.takeAll()) this.#sendBack(held, suspends);
   }
 
   #sendBack(held: Held, suspends = true): void {
@@ -263,7 +266,7 @@ export class Lane implements ConnectionsOwner, LaneMember {
       held.retriedStale = true;
       held.begun = false;
       this.#connections.quitIdle();
-      this.#waiting.unshift(held);
+      this.#waiting.putBack(held);
     } else {
       this.#host.settle(held, attempt, { lane: this.key, remote: session.host });
       this.#judge(attempt);

@@ -205,7 +205,7 @@ class MailScheduler implements Scheduler {
     while (!signal.aborted) {
       this.#followReload();
       this.#lanes.sweep(clock.now());
-      this.#captureLane.pump();
+      this.#captureLane.sweep();
       this.#gauge();
       await clock.sleep(sweepEveryMs, signal);
     }
@@ -250,7 +250,7 @@ class MailScheduler implements Scheduler {
 
   #sure(held: Held): boolean {
     if (this.#leases.isSure(held)) return true;
-    void this.#leases.confirm().then(known => this.#pumpIf(known));
+    void this.#leases.confirm(held).then(known => this.#pumpIf(known));
     return false;
   }
 
@@ -258,7 +258,7 @@ class MailScheduler implements Scheduler {
   #pumpIf(known: boolean): void {
     if (!known) return;
     this.#lanes.sweep(this.#deps.clock.now());
-    this.#captureLane.pump();
+    this.#captureLane.sweep();
   }
 
   #laneHost(): LaneHost {
@@ -270,6 +270,7 @@ class MailScheduler implements Scheduler {
       now: () => clock.now(),
       share: member => this.#shared.join(member),
       sure: held => this.#sure(held),
+      unheard: held => this.#leases.isUnheard(held),
       restMs: failures => this.#rests.restMs(failures),
       settle: (held, attempt, place) => this.#settler.settle(held, attempt, place),
       release: (held, reason, untilMs) => this.#settler.release(held, reason, untilMs),

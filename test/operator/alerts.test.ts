@@ -97,6 +97,8 @@ test('the dashboard shows every metric of the relay that somebody on call would 
   assert.deepEqual(missing, [
     // Of a queue in Redis alone: its alert and a condition tell of it.
     'postroad_queue_store_trouble',
+    // Of a Cluster alone: PostroadQueueErrors tells of it.
+    'postroad_queue_parts_away',
     'postroad_deliver_connections_open',
     'postroad_schedule_deliveries_running',
     'postroad_schedule_last_delivery_timestamp_seconds',

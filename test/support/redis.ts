@@ -171,6 +171,12 @@ export async function beginMove({ nodes }: RedisCluster, slot: number): Promise<
   };
 }
 
+/** Undefined: nobody serves it. */
+export async function nodeOfSlot({ nodes }: RedisCluster, slot: number): Promise<RedisPeer | undefined> {
+  const owners = await Promise.all(nodes.map(async node => ownsSlot(await node.ask('CLUSTER', 'NODES'), slot)));
+  return nodes[owners.indexOf(true)];
+}
+
 function ownsSlot(nodes: string, slot: number): boolean {
   const own = nodes.split('\n').find(line => line.includes('myself')) ?? '';
   return own

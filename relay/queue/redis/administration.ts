@@ -3,8 +3,11 @@ import type { Reply } from '../../redis/connection.ts';
 import type { Filter, Page, QueueEntry, QueueStats, RecipientState } from '../queue.ts';
 import { decodeReply } from '../sqlite/columns.ts';
 import { formatCursor, parseCursor } from '../sqlite/cursor.ts';
+import { QueueStoreError } from '../sqlite/errors.ts';
+import { type InTime, inTime } from './attention.ts';
 import { messageRecordOf, parseOwnState, parseRecord, queuedRecipientOf } from './codec.ts';
 import type { Asking } from './conversation.ts';
+import { isUnavailable } from './errors.ts';
 import type { Partition } from './keys.ts';
 
 export type Move = 'hold' | 'release' | 'retryNow';
@@ -12,6 +15,13 @@ export type Move = 'hold' | 'release' | 'retryNow';
 interface Position {
   readonly id: string;
   readonly index: number;
+}
+
+interface Counted {
+  /** As stats.lua gives them. */
+  readonly row: readonly string[];
+  /** Of the server's clock to ours. */
+  readonly offsetMs: number;
 }
 
 interface Slice {
@@ -26,6 +36,8 @@ export interface AdministrationParts {
   readonly conversation: Asking;
   readonly partitions: readonly Partition[];
   readonly nowMs: () => number;
+  /** For tests. */
+  readonly inTime?: InTime;
 }
 
 const longestPage = 1000;
@@ -33,6 +45,8 @@ const from = { hold: 'Waiting', release: 'Held', retryNow: 'Waiting' } as const 
 
 export class Administration {
   readonly #parts: AdministrationParts;
+  /** What each partition said last. */
+  readonly #counted = new Map<Partition, Counted>();
 
   constructor(parts: AdministrationParts) {
     this.#parts = parts;
@@ -52,7 +66,9 @@ export class Administration {
   async count(filter: Filter): Promise<number> {
     const { ids, domain, tenant, receivedBeforeMs, state } = filter;
     if (ids === undefined && domain === undefined && tenant === undefined && receivedBeforeMs === undefined) {
-      const { depth } = await this.stats();
+      const { depth, partsAway = 0 } = await this.stats();
+      if (partsAway > 0)
+        throw new QueueStoreError('POSTROAD_QUEUE_UNAVAILABLE', `${partsAway} parts of the queue do not answer`);
       return state === undefined ? depth.Waiting + depth.Leased + depth.Held : depth[state];
     }
     return this.#sum((partition, after) => this.#slice(partition, { ...filter, ...after }, Number.MAX_SAFE_INTEGER));
@@ -71,21 +87,35 @@ export class Administration {
     return { items: items.slice(0, limit), next: formatCursor(items[limit - 1]) };
   }
 
+  /** Of a partition that is away, what it said last. @throws QueueStoreError: it never said anything */
   async stats(): Promise<QueueStats> {
-    const { conversation, partitions, nowMs } = this.#parts;
-    const all = await Promise.all(
-      partitions.map(async partition => {
-        const { reply } = await conversation.ask({ partition, script: 'stats', asked: {} }, { repeatable: true });
-        return reply.map(String);
-      }),
-    );
-    const sum = (column: number): number => all.reduce((total, row) => total + Number(row[column] ?? 0), 0);
-    const oldest = all.filter(row => row[8] !== '').map(row => Number(row[8]) + nowMs() - Number(row[0]));
+    const { partitions, inTime: its = inTime } = this.#parts;
+    const heard = new Set<Partition>();
+    const asks = new Map(partitions.map(partition => [partition, this.#count(partition, heard)]));
+    if (partitions.length === 1) await Promise.all(asks.values());
+    else await its([...asks.values()]);
+    for (const [partition, ask] of asks) if (!this.#counted.has(partition)) await ask;
+    const all = [...this.#counted.values()];
+    const sum = (column: number): number => all.reduce((total, { row }) => total + Number(row[column] ?? 0), 0);
+    const oldest = all.filter(({ row }) => row[8] !== '').map(({ row, offsetMs }) => Number(row[8]) + offsetMs);
+    const partsAway = partitions.length - heard.size;
     return {
+      ...(partsAway > 0 && { partsAway }),
       totals: { accepted: sum(1), delivered: sum(2), failed: sum(3), discarded: sum(4) },
       depth: { Waiting: sum(5), Leased: sum(6), Held: sum(7) },
       oldestDueTimeMs: oldest.length === 0 ? undefined : Math.min(...oldest),
     };
+  }
+
+  async #count(partition: Partition, heard: Set<Partition>): Promise<void> {
+    const { conversation, partitions, nowMs } = this.#parts;
+    try {
+      const { reply } = await conversation.ask({ partition, script: 'stats', asked: {} }, { repeatable: true });
+      this.#counted.set(partition, { row: reply.map(String), offsetMs: nowMs() - Number(reply[0]) });
+      heard.add(partition);
+    } catch (error) {
+      if (partitions.length === 1 || !isUnavailable(error) || !this.#counted.has(partition)) throw error;
+    }
   }
 
   async #first(partition: Partition, filter: Filter & { after?: Position }, most: number): Promise<QueueEntry[]> {

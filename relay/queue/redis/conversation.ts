@@ -8,7 +8,7 @@ import type { RedisServer, RedisServers } from '../../redis/servers.ts';
 import { QueueStoreError } from '../sqlite/errors.ts';
 import type { Call } from './batch.ts';
 import type { DurabilityAsked, DurabilityVerdict } from './durability.ts';
-import { toQueueError } from './errors.ts';
+import { isUnavailable, mayHaveRun, toQueueError } from './errors.ts';
 import { ServerGuard } from './guard.ts';
 import type { Partition } from './keys.ts';
 import { Outbox } from './outbox.ts';
@@ -66,6 +66,8 @@ export interface ConversationParts {
   readonly durability: () => DurabilityAsked;
   /** Before a partition is asked anything else. */
   readonly open: (partition: Partition, conversation: Conversation) => Promise<void>;
+  /** Another server than before is asked: it may never have heard of what the last one was told just now. */
+  readonly onMoved?: (partition: Partition) => void;
   /** For tests: the last argument of each script. */
   readonly nowMs?: () => number;
 }
@@ -87,6 +89,7 @@ export class Conversation implements Asking {
   readonly #opening = new Map<Partition, Promise<void>>();
   readonly #opened = new Set<Partition>();
   readonly #connections = new Map<Partition, string>();
+  readonly #places = new Map<Partition, string>();
 
   constructor(parts: ConversationParts) {
     this.#parts = parts;
@@ -148,14 +151,14 @@ export class Conversation implements Asking {
     { durable = false, repeatable = false, withinMs = patienceMs }: AskOptions,
   ): Promise<{ reply: Reply; doubtful: boolean }> {
     const untilMs = performance.now() + withinMs;
-    let doubtful = false;
+    let doubt: RedisFault | undefined;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
       try {
-        return { reply: await this.#once(partition, call, { durable, untilMs }), doubtful };
+        return { reply: await this.#once(partition, call, { durable, untilMs }), doubtful: doubt !== undefined };
       } catch (error) {
         const again = error instanceof RedisFault && mayAsk(error, repeatable) && performance.now() + pauseMs < untilMs;
-        if (!again) throw toQueueError(error);
-        doubtful ||= error.kind === 'Unknown';
+        if (error instanceof RedisFault && error.kind === 'Unknown') doubt ??= error;
+        if (!again) throw queueErrorOf(error, doubt);
         this.#learnFrom(error);
       }
       await new Promise(resolve => setTimeout(resolve, pauseMs));
@@ -169,6 +172,9 @@ export class Conversation implements Asking {
   ): Promise<Reply> {
     const server = await this.#parts.servers.serverOf(partition.slot, untilMs);
     const desk = this.#deskOf(server);
+    const before = this.#places.get(partition);
+    this.#places.set(partition, server.name);
+    if (before !== undefined && before !== server.name) this.#parts.onMoved?.(partition);
     const connection = durable === false ? server.reads : server.writes;
     const { awaySinceMs } = connection;
     const readyUntilMs = awaySinceMs === undefined ? untilMs : Math.min(untilMs, awaySinceMs + patienceMs);
@@ -203,6 +209,13 @@ export class Conversation implements Asking {
     this.#desks.set(server.name, desk);
     return desk;
   }
+}
+
+/** That the last try was not even sent says nothing about an earlier one. */
+function queueErrorOf(error: unknown, doubt: RedisFault | undefined): Error {
+  const last = toQueueError(error);
+  if (doubt === undefined || !isUnavailable(last) || mayHaveRun(last)) return last;
+  return new QueueStoreError(last.code, last.message, { cause: doubt });
 }
 
 function mayAsk({ kind }: RedisFault, repeatable: boolean): boolean {

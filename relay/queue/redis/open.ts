@@ -15,6 +15,7 @@ import { Claiming } from './claiming.ts';
 import { inlineLimitBytes } from './content.ts';
 import { Conversation } from './conversation.ts';
 import type { Durability, DurabilityAsked, DurabilityVerdict } from './durability.ts';
+import type { OnAbsent } from './errors.ts';
 import { type Partition, partitionOf } from './keys.ts';
 import { RedisLanes } from './lanes.ts';
 import { Life } from './life.ts';
@@ -37,6 +38,7 @@ export interface RedisQueueOptions {
   readonly onLook?: (
     servers: readonly { readonly name: string; readonly verdict: DurabilityVerdict | undefined }[],
   ) => void;
+  readonly onAbsent?: OnAbsent;
   /** How often the owner says that it lives; for tests. */
   readonly beatMs?: number;
   /** How often the servers' settings are looked at; for tests. */
@@ -62,7 +64,11 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
   const { redis, keyPrefix, durability, nowMs, scripts = readScripts(), onLook = () => undefined } = options;
   const place = await makePlace(options);
   const { type } = redis();
-  const servers = connectRedis(redis, () => life.endEra());
+  // Where nobody knows who serves a partition, it may be that one.
+  const endEras = (name: string): void => {
+    for (const partition of partitions) if ((servers.nameOf(partition.slot) ?? name) === name) life.endEra(partition);
+  };
+  const servers = connectRedis(redis, endEras);
   const asked = (): DurabilityAsked => {
     const { durability: what, minReplicas } = durability();
     return { durability: what, minReplicas, failover: type !== 'Single' };
@@ -74,16 +80,18 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
     scripts,
     durability: asked,
     open: (partition, its) => makePartition(its, partition, count),
+    onMoved: partition => life.endEra(partition),
     ...(nowMs === undefined ? {} : { nowMs }),
   });
   const owner = new Owner();
   const localNow = nowMs ?? (() => Date.now());
   const withdrawals = new Withdrawals(conversation);
-  const parts = { conversation, partitions, owner, nowMs: localNow };
+  const absence = options.onAbsent === undefined ? {} : { onAbsent: options.onAbsent };
+  const parts = { conversation, partitions, owner, nowMs: localNow, ...absence };
   const life = new Life(parts);
   const beating = setInterval(
     // What fails needs no word of its own: what else is asked meanwhile fails, too, and says so.
-    () => void Promise.allSettled([life.beat(), withdrawals.run()]),
+    () => void Promise.allSettled(partitions.flatMap(each => [life.beat(each), withdrawals.run(each)])),
     options.beatMs ?? beatEveryMs,
   ).unref();
   const looking = setInterval(
@@ -95,7 +103,7 @@ export async function openRedisQueue(options: RedisQueueOptions): Promise<OpenRe
   const queue = new RedisQueue({
     ...parts,
     partitions: [first, ...others],
-    claiming: new Claiming(parts),
+    claiming: new Claiming({ ...parts, life, withdrawals }),
     administration: new Administration(parts),
     life,
     withdrawals,

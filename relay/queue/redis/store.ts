@@ -9,7 +9,7 @@
  *
  * Round trips of a message that is delivered at once: enqueue and settle, two, each shared with all that was asked at the same time; with one
  * that waits a claim, shared by all that it brings. A content over 256 KiB adds one for each 256 KiB, both ways. A claim of a Cluster asks
- * each of its 8 partitions once, and visits those that have something.
+ * each of its 8 partitions once, and visits those that have something; what is asked of one waits for no other (attention.ts, life.ts).
  *
  * A crash, by what was under way:
  *   uploading            the pieces go by themselves after ten minutes. The client got no 250.
@@ -22,7 +22,6 @@
  *   Redis restarts       what was acknowledged is in its append-only file, leases too; owners have ten seconds to say that they live.
  *   a replica takes over with Fsync and Replicas it has what was acknowledged, while one was connected.
  */
-import type { Reply } from '../../redis/connection.ts';
 import {
   type Claim,
   type ClaimRequest,
@@ -43,9 +42,11 @@ import type { Claiming } from './claiming.ts';
 import { parseRecord } from './codec.ts';
 import { packContent, RemoteContent, releaseMemory, roomAgainWhenFull } from './content.ts';
 import type { Answer, Asking, Question } from './conversation.ts';
+import { isUnavailable, mayHaveRun, type OnAbsent } from './errors.ts';
 import { homeOf, type Partition } from './keys.ts';
 import type { Life } from './life.ts';
 import { type Owner, ownerTtlMs, partitionOfToken } from './owner.ts';
+import { probeAll } from './probe.ts';
 import { bodyOf, bornLeased, refuseWithoutRecipients, toWire, toWireOutcome, type WiredMessage } from './wire.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
@@ -59,6 +60,7 @@ export interface RedisQueueParts {
   readonly withdrawals: Withdrawals;
   readonly place: SpoolPlace;
   readonly nowMs: () => number;
+  readonly onAbsent?: OnAbsent;
   /** Ends what runs beside: signs of life, looks at the servers. */
   readonly stop: () => void;
 }
@@ -90,8 +92,8 @@ export class RedisQueue implements Queue {
   async #enqueue(message: NewMessage, options: { readonly leaseMs: number } | undefined): Promise<Claim[]> {
     refuseWithoutRecipients(message);
     const { conversation, owner, nowMs, life } = this.#parts;
-    const { era } = life;
     const partition = this.#homeOf(message.id);
+    const era = life.era(partition);
     const call = owner.nextCall(partition.number);
     const upload = `${owner.name}.${call}`;
     const leavesSoon = options !== undefined;
@@ -117,41 +119,33 @@ export class RedisQueue implements Queue {
   }
 
   claim(request: ClaimRequest): Promise<Claim[]> {
-    return this.#run(async () => {
-      const { withdrawals, claiming, life } = this.#parts;
-      await withdrawals.run();
-      const { era } = life;
-      const claims = await claiming.claim(request);
-      return claims.map(claim => ({ ...claim, leaseEra: era }));
-    });
+    return this.#run(() => this.#parts.claiming.claim(request));
   }
 
   nextDueTimeMs(): Promise<number | undefined> {
-    return this.#run(() => this.#nextDueTimeMs());
-  }
-
-  async #nextDueTimeMs(): Promise<number | undefined> {
-    const { owner, nowMs } = this.#parts;
-    const replies = await this.#askAll('next-due', { owner: owner.name, ownerTtlMs });
-    const times = replies
-      .filter(reply => String(reply[1]) !== '')
-      .map(([now, time]) => Number(time) - Number(now) + nowMs());
-    return times.length === 0 ? undefined : Math.min(...times);
+    return this.#run(() => this.#parts.claiming.nextDueTimeMs());
   }
 
   async suspend(destination: string, untilMs: number): Promise<void> {
-    await this.#run(() =>
-      this.#askAll('suspend', { owner: this.#parts.owner.name, destination, forMs: untilMs - this.#parts.nowMs() }),
-    );
+    const { conversation, partitions, owner, nowMs } = this.#parts;
+    const asked = { owner: owner.name, destination, forMs: untilMs - nowMs() };
+    const tell = (partition: Partition) =>
+      conversation.ask({ partition, script: 'suspend', asked }, { repeatable: true });
+    await this.#run(() => Promise.all(partitions.map(tell)));
   }
 
   renew(tokens: readonly string[], leaseMs: number): Promise<readonly string[]> {
     return this.#run(() => this.#parts.life.renew(tokens, leaseMs));
   }
 
-  leaseEra(): number | undefined {
-    const { life } = this.#parts;
-    return life.sure ? life.era : undefined;
+  leasePart(token: string): number {
+    return partitionOfToken(token) ?? 0;
+  }
+
+  leaseEra(part = 0): number | undefined {
+    const { life, partitions } = this.#parts;
+    const partition = partitions[part];
+    return partition !== undefined && life.sure(partition) ? life.era(partition) : undefined;
   }
 
   async #settle({ claim, outcomes, messages }: Settlement): Promise<void> {
@@ -207,11 +201,8 @@ export class RedisQueue implements Queue {
     return this.#run(() => this.#parts.administration.stats());
   }
 
-  async probe(): Promise<void> {
-    const { conversation, partitions } = this.#parts;
-    const options = { durable: true, repeatable: true };
-    const ask = (partition: Partition) => conversation.ask({ partition, script: 'probe', asked: {} }, options);
-    await this.#run(() => Promise.all(partitions.map(ask)));
+  probe(): Promise<void> {
+    return this.#run(() => probeAll(this.#parts));
   }
 
   close(): Promise<void> {
@@ -221,20 +212,18 @@ export class RedisQueue implements Queue {
 
   /** What is leased to us waits again at once, where Redis is there to hear it; else when our time is over. */
   async #close(): Promise<void> {
-    const { conversation, stop } = this.#parts;
+    const { conversation, partitions, stop } = this.#parts;
     await Promise.allSettled([...this.#under]);
     stop();
-    await Promise.allSettled([this.#leave()]);
+    await Promise.allSettled(partitions.map(partition => this.#leave(partition)));
     conversation.close();
   }
 
-  async #leave(): Promise<void> {
-    const { conversation, partitions, owner } = this.#parts;
+  async #leave(partition: Partition): Promise<void> {
+    const { conversation, owner } = this.#parts;
     const options = { repeatable: true, withinMs: leaveMs };
-    for (const partition of partitions) {
-      const question = { partition, script: 'leave', asked: { owner: owner.name } } as const;
-      for (let left = 1; left > 0; ) left = Number((await conversation.ask(question, options)).reply[1]);
-    }
+    const question = { partition, script: 'leave', asked: { owner: owner.name } } as const;
+    for (let left = 1; left > 0; ) left = Number((await conversation.ask(question, options)).reply[1]);
   }
 
   #run<T>(work: () => Promise<T>): Promise<T> {
@@ -255,8 +244,8 @@ export class RedisQueue implements Queue {
     try {
       return await this.#parts.conversation.ask(question, { durable: true, repeatable: true });
     } catch (error) {
-      if (error instanceof QueueStoreError && error.code === 'POSTROAD_QUEUE_UNAVAILABLE')
-        this.#parts.withdrawals.add(question.partition, wired);
+      // What was not even sent would push out what is in doubt, while a part of the queue is away for long.
+      if (isUnavailable(error) && mayHaveRun(error)) this.#parts.withdrawals.add(question.partition, wired);
       throw error;
     }
   }
@@ -270,16 +259,18 @@ export class RedisQueue implements Queue {
   async #refuseKnown(messages: readonly NewMessage[], beside: Partition): Promise<void> {
     for (const { id } of messages) {
       const home = this.#homeOf(id);
-      if (home === beside) continue;
-      const known = await this.#parts.conversation.command(home, ['EXISTS', `${home.base}m:${id}`]);
-      if (known === 1) refuseUnfit(-1, id);
+      if (home !== beside && (await this.#isThere(home, id))) refuseUnfit(-1, id);
     }
   }
 
-  async #askAll(script: 'next-due' | 'suspend', asked: object): Promise<(readonly Reply[])[]> {
-    const { conversation, partitions } = this.#parts;
-    const answers = partitions.map(partition => conversation.ask({ partition, script, asked }, { repeatable: true }));
-    return (await Promise.all(answers)).map(({ reply }) => reply);
+  /** Of one that is away nobody knows; ids are random, and what is delivered elsewhere shall not be so again for want of this. */
+  async #isThere(home: Partition, id: string): Promise<boolean> {
+    try {
+      return (await this.#parts.conversation.command(home, ['EXISTS', `${home.base}m:${id}`])) === 1;
+    } catch (error) {
+      if (isUnavailable(error)) return false;
+      throw error;
+    }
   }
 }
 

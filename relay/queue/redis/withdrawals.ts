@@ -1,66 +1,56 @@
 /**
- * Messages whose client was told 451 because nobody knew in time whether they were stored. A rejected enqueue stores nothing: as soon as Redis
- * answers again, they are taken back, unless another relay has delivered them by then or this process has ended.
+ * Messages whose client was told 451 because nobody knew in time whether they were stored. A rejected enqueue stores nothing: as soon as their
+ * partition answers again, they are taken back, unless another relay has delivered them by then or this process has ended.
  */
 import { QueueStoreError } from '../sqlite/errors.ts';
 import type { Asking } from './conversation.ts';
 import type { Partition } from './keys.ts';
 import type { WiredMessage } from './wire.ts';
 
-/** Beyond it the oldest are left to be delivered: so many refusals in one outage are no longer about single messages. */
+/** Of one partition. Beyond it the oldest are left to be delivered: so many refusals in one outage are no longer about single messages. */
 const most = 10_000;
-
-interface Doubtful {
-  readonly partition: Partition;
-  readonly wired: WiredMessage;
-}
 
 export class Withdrawals {
   readonly #conversation: Asking;
-  #doubtful: Doubtful[] = [];
-  #running: Promise<void> | undefined;
+  readonly #doubtful = new Map<Partition, Set<WiredMessage>>();
+  readonly #running = new Map<Partition, Promise<void>>();
 
   constructor(conversation: Asking) {
     this.#conversation = conversation;
   }
 
   add(partition: Partition, wired: WiredMessage): void {
-    this.#doubtful.push({ partition, wired });
-    if (this.#doubtful.length > most) this.#doubtful.shift();
+    const its = this.#doubtful.get(partition) ?? new Set();
+    this.#doubtful.set(partition, its.add(wired));
+    const [oldest] = its;
+    if (its.size > most && oldest !== undefined) its.delete(oldest);
   }
 
   /** @throws QueueStoreError: when Redis is still away they stay for the next time, what it refuses does not */
-  run(): Promise<void> | undefined {
-    if (this.#doubtful.length === 0) return undefined;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+  run(partition: Partition): Promise<void> | undefined {
+    const its = this.#doubtful.get(partition);
+    if (its === undefined || its.size === 0) return undefined;
+    const known = this.#running.get(partition);
+    if (known !== undefined) return known;
+    const running = this.#run(partition, its).finally(() => this.#running.delete(partition));
+    this.#running.set(partition, running);
+    return running;
   }
 
-  async #run(): Promise<void> {
-    for (;;) {
-      const [first] = this.#doubtful;
-      if (first === undefined) return;
-      const { partition, wired } = first;
-      const question = {
-        partition,
-        script: 'withdraw',
-        asked: { message: wired.message },
-        bodies: [wired.record],
-      } as const;
+  async #run(partition: Partition, its: Set<WiredMessage>): Promise<void> {
+    // What is added meanwhile comes last.
+    for (const wired of its) {
+      const asked = { message: wired.message };
+      const question = { partition, script: 'withdraw', asked, bodies: [wired.record] } as const;
       try {
         await this.#conversation.ask(question, { durable: 'WhereItCan', repeatable: true });
       } catch (error) {
         // What the server will never do must not stand before everything else; it is told once.
-        if (isRefused(error)) this.#drop(first);
+        if (isRefused(error)) its.delete(wired);
         throw error;
       }
-      this.#drop(first);
+      its.delete(wired);
     }
-  }
-  #drop(done: Doubtful): void {
-    this.#doubtful = this.#doubtful.filter(each => each !== done);
   }
 }
 

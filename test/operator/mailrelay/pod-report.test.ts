@@ -21,6 +21,14 @@ test('the metrics of a relay say what it runs and how much it holds', async () =
   });
 });
 
+test('a queue with a part that does not answer is not empty, whatever was last heard of it', () => {
+  const text = (away: number) =>
+    'postroad_config_revision_info{revision="1"} 1\n' +
+    `postroad_queue_recipients{state="Waiting"} 0\npostroad_queue_parts_away ${away}\n`;
+  assert.equal(podReportOf(text(2))?.queuedRecipients, 2);
+  assert.equal(podReportOf(text(0))?.queuedRecipients, 0);
+});
+
 test('a count beyond a thousand million million is still a count', () => {
   const text = 'postroad_config_revision_info{revision="1"} 1\npostroad_queue_recipients{state="Waiting"} 1e+21\n';
   assert.equal(podReportOf(text)?.queuedRecipients, 1e21);
@@ -30,7 +38,10 @@ for (const [what, text] of [
   ['nothing', ''],
   ['a page', '<html>not found</html>'],
   ['a relay without a configuration', 'postroad_queue_recipients{state="Waiting"} 0\n'],
-  ['a relay that does not say what it holds', 'postroad_config_revision_info{revision="1"} 1\n'],
+  [
+    'a relay that does not say what it holds',
+    'postroad_config_revision_info{revision="1"} 1\npostroad_queue_parts_away 0\n',
+  ],
   [
     'a revision that it ran before',
     'postroad_config_revision_info{revision="1"} 0\npostroad_queue_recipients{state="Held"} 0\n',

@@ -31,6 +31,7 @@ export function deadLane({ route: change = {}, maxWaiting = 10, share = wholeSha
     log: createLog('silent'),
     now: () => clock.now(),
     sure: () => true,
+    unheard: () => false,
     share: () => share,
     limits: { maxConnections: 20, maxMessagesPerConnection: 100, idleConnectionMs: 1000, maxWaiting },
     restMs: failures => failures * 10_000,

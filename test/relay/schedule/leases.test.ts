@@ -127,7 +127,7 @@ test('after a standstill nothing held may be delivered before it is known whose 
   // That we are heard again says nothing about what we hold.
   queue.era = 1;
   assert.deepEqual([keeper.isSure(ours), keeper.isSure(theirs)], [false, false]);
-  assert.equal(await keeper.confirm(), true);
+  assert.equal(await keeper.confirm(ours), true);
   assert.deepEqual([keeper.isSure(ours), ours.lost, theirs.lost], [true, false, true]);
 });
 
@@ -145,12 +145,12 @@ test('what comes while that is being asked, and was leased before, is asked abou
         held.add(buildClaim({ token: 'new', leaseEra: 1 })),
       );
   };
-  await keeper.confirm();
+  await keeper.confirm(first);
   assert.deepEqual(
     [first, ...came].map(each => keeper.isSure(each)),
     [true, false, true],
   );
-  await keeper.confirm();
+  await keeper.confirm(first);
   assert.deepEqual(
     came.map(each => keeper.isSure(each)),
     [true, true],
@@ -166,6 +166,72 @@ test('an era that ends while that is being asked makes it worth nothing', async 
   queue.whileAsked = () => {
     queue.era = 2;
   };
-  await keeper.confirm();
+  await keeper.confirm(mine);
   assert.equal(keeper.isSure(mine), false);
+});
+
+/** Tokens begin with their part; those that are away do not answer. */
+function queueOfParts(): Pick<Queue, 'renew' | 'leaseEra' | 'leasePart'> & {
+  readonly away: Set<number>;
+  eras: number[];
+} {
+  return {
+    away: new Set(),
+    eras: [0, 0],
+    leasePart: token => Number(token[0]),
+    leaseEra(part) {
+      return this.away.has(part) ? undefined : this.eras[part];
+    },
+    renew(tokens) {
+      const isAway = tokens.some(token => this.away.has(Number(token[0])));
+      return isAway ? Promise.reject(new Error('away')) : Promise.resolve([]);
+    },
+  };
+}
+
+test('a part of the queue that does not answer makes nothing unsure that is of another', async () => {
+  const queue = queueOfParts();
+  const held = new HeldClaims({ maxClaims: 100, maxBytes: 1e6 }, () => undefined);
+  const keeper = new LeaseKeeper({ queue, held, clock: new FakeClock(), log: createLog('silent') });
+  const [here, there] = [
+    held.add(buildClaim({ token: '0 here', leaseEra: 0 })),
+    held.add(buildClaim({ token: '1 there', leaseEra: 0 })),
+  ];
+  queue.away.add(1);
+  queue.eras = [1, 1];
+  assert.deepEqual([keeper.isSure(here), keeper.isSure(there)], [false, false]);
+  assert.deepEqual(await Promise.all([keeper.confirm(here), keeper.confirm(there)]), [true, false]);
+  assert.deepEqual([keeper.isSure(here), keeper.isSure(there)], [true, false]);
+  assert.deepEqual([keeper.isUnheard(here), keeper.isUnheard(there)], [false, true]);
+  queue.away.clear();
+  assert.equal(await keeper.confirm(there), true);
+  assert.deepEqual([keeper.isSure(there), keeper.isUnheard(there)], [true, false]);
+});
+
+test('leases of the others are renewed while it is away, and what is held of it goes when their time is over and there is no room', async () => {
+  const queue = queueOfParts();
+  const clock = new FakeClock();
+  const held = new HeldClaims({ maxClaims: 4, maxBytes: 1e6 }, () => undefined);
+  const keeper = new LeaseKeeper({ queue, held, clock, log: createLog('silent') });
+  const leaseExpiryTimeMs = clock.now() + leaseMs;
+  const all = ['0 here', '1 there', '1 begun'].map(token =>
+    held.add(buildClaim({ token, leaseEra: 0, leaseExpiryTimeMs })),
+  );
+  const [here, there, begun] = all;
+  assert.ok(here !== undefined && there !== undefined && begun !== undefined);
+  begun.begun = true;
+  queue.away.add(1);
+  await clock.advance(leaseMs - 1);
+  await keeper.catchUp();
+  assert.equal(here.leaseExpiryTimeMs, clock.now() + leaseMs);
+  assert.deepEqual(
+    all.map(({ lost }) => lost),
+    [false, false, false],
+  );
+  await clock.advance(leaseMs);
+  await keeper.catchUp();
+  assert.deepEqual(
+    all.map(({ lost }) => lost),
+    [false, true, false],
+  );
 });

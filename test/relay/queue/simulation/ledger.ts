@@ -18,6 +18,8 @@ export class Ledger {
   readonly #entries = new Map<string, Entry>();
   readonly #kept = new Set<string>();
   readonly #leases = new Map<string, Lease>();
+  /** By recipient: whose lease was given out last. */
+  readonly #holder = new Map<string, string>();
 
   /** `known`: it was acknowledged; else it may be there or not. */
   enqueued({ id, recipients }: NewMessage, known: boolean): void {
@@ -33,11 +35,20 @@ export class Ledger {
       assert.equal(this.#entry(key).acknowledged, 0, `${key} was given out after it was settled`);
     }
     this.#leases.set(claim.token, { keys, expiryMs });
+    for (const key of keys) this.#holder.set(key, claim.token);
   }
 
   renewed(token: string, expiryMs: number): void {
     const lease = this.#leases.get(token);
     if (lease !== undefined) lease.expiryMs = expiryMs;
+  }
+
+  /** Whoever leased it is sure that nobody else has. */
+  sure({ token, message, recipients }: Claim): void {
+    for (const { index } of recipients) {
+      const key = `${message.id} ${index}`;
+      assert.equal(this.#holder.get(key), token, `${key} was taken over from one who is sure of it`);
+    }
   }
 
   settling({ token }: Claim): void {

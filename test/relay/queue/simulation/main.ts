@@ -1,4 +1,4 @@
-/** npm run simulate -- [--schedules N] [--seed N] [--control no-fencing]: schedules of the shared queue, by the thousand. */
+/** npm run simulate -- [--schedules N] [--seed N] [--control no-fencing | no-eras]: schedules of the shared queue, by the thousand. */
 import { parseArgs } from 'node:util';
 import { simulate } from './simulate.ts';
 
@@ -15,6 +15,7 @@ const { failures, asked } = await simulate({
   schedules: Number(values.schedules),
   firstSeed: Number(values.seed),
   fencing: values.control !== 'no-fencing',
+  eras: values.control !== 'no-eras',
   say: line => console.log(line),
 });
 const seconds = (performance.now() - began) / 1000;

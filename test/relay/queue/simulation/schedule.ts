@@ -1,12 +1,14 @@
 /**
  * One schedule: relays that enqueue, claim, settle, renew, crash, pause and wake on one queue, each with a clock of its own, over a network that
- * loses and delays, in an order that a seed decides. Whatever happened, the books are right at every step, no recipient is settled twice, nobody is
- * given what another still holds, and in the end a relay that comes last finds all that is left, and nothing stays behind.
+ * loses and delays, in an order that a seed decides. Half of the queues have several partitions, and a relay is cut off from one of them at times.
+ * Whatever happened, the books are right at every step, no recipient is settled twice, nobody is given what another still holds or is sure of, and in
+ * the end a relay that comes last finds all that is left, and nothing stays behind.
  * In one file, since each step reads and changes the one world that the others do.
  */
 import assert from 'node:assert/strict';
 import { type Claim, LeaseLostError, type NewMessage, type Outcome } from '../../../../relay/queue/queue.ts';
 import { Administration } from '../../../../relay/queue/redis/administration.ts';
+import type { InTime } from '../../../../relay/queue/redis/attention.ts';
 import { Claiming } from '../../../../relay/queue/redis/claiming.ts';
 import type { Asking } from '../../../../relay/queue/redis/conversation.ts';
 import { type Partition, partitionOf } from '../../../../relay/queue/redis/keys.ts';
@@ -28,8 +30,14 @@ const domains = ['a.example', 'b.example'];
 /** As one script call, where neither is lost. */
 const twice = [1, 2];
 
-interface Relay {
+interface Opened {
   queue: RedisQueue;
+  life: Life;
+  /** Partitions that do not hear it. */
+  cut: Set<number>;
+}
+
+interface Relay extends Opened {
   readonly skewMs: number;
   claims: Claim[];
   paused: boolean;
@@ -39,10 +47,14 @@ interface Relay {
 export class Schedule {
   readonly #server: ScriptServer;
   readonly #random: () => number;
-  readonly #partition: Partition;
+  readonly #partitions: readonly [Partition, ...Partition[]];
   readonly #relays: Relay[];
   readonly #ledger = new Ledger();
   readonly #late: (() => void)[] = [];
+  /** Who waits for answers no longer than those take that are under way. */
+  readonly #impatient = new Set<() => void>();
+  /** For the control: a relay that is heard in one partition takes that for all. */
+  readonly #eras: boolean;
   readonly #seed: number;
   #nowMs = 1_800_000_000_000;
   #messages = 0;
@@ -51,14 +63,19 @@ export class Schedule {
   #calm = false;
   #fault: unknown;
 
-  constructor(server: ScriptServer, seed: number) {
+  constructor(server: ScriptServer, seed: number, { eras = true } = {}) {
     this.#server = server;
     this.#seed = seed;
     this.#random = seededRandom(seed);
-    this.#partition = partitionOf(`s${seed}:`, 0, 1);
+    this.#eras = eras;
+    const count = seed % 2 === 0 ? 3 : 1;
+    const [first = partitionOf(`s${seed}:`, 0, 1), ...others] = Array.from({ length: count }, (_, n) =>
+      partitionOf(`s${seed}:`, n, count),
+    );
+    this.#partitions = [first, ...others];
     this.#relays = Array.from({ length: relays }, () => {
       const skewMs = Math.floor((this.#random() - 0.5) * 2 * longestSkewMs);
-      return { queue: this.#open(skewMs), skewMs, claims: [], paused: false, under: new Set<Promise<void>>() };
+      return { ...this.#open(skewMs), skewMs, claims: [], paused: false, under: new Set<Promise<void>>() };
     });
   }
 
@@ -78,8 +95,9 @@ export class Schedule {
 
   async #step(): Promise<void> {
     const what = this.#random();
-    if (what < 0.1) this.#nowMs += Math.floor(this.#random() * ownerTtlMs * 1.5);
-    else if (what < 0.3) this.#nowMs += Math.floor(this.#random() * 500);
+    // Mostly less than the silence after which all owners have their time again: else none of them would ever count as dead.
+    if (what < 0.04) this.#nowMs += Math.floor(this.#random() * ownerTtlMs * 1.5);
+    else if (what < 0.3) this.#nowMs += Math.floor(this.#random() * ownerTtlMs * 0.4);
     const relay = this.#relays[Math.floor(this.#random() * relays)];
     if (relay === undefined) return;
     if (relay.paused) {
@@ -96,8 +114,22 @@ export class Schedule {
     else if (what < 0.14) relay.paused = true;
     else if (what < 0.4) await Promise.all(twice.map(() => this.#under(relay, () => this.#enqueue(relay))));
     else if (what < 0.62) await this.#under(relay, () => this.#claim(relay));
-    else if (what < 0.92) await Promise.all(twice.map(() => this.#under(relay, () => this.#settle(relay))));
-    else await this.#under(relay, () => this.#renew(relay));
+    else if (what < 0.84) await Promise.all(twice.map(() => this.#under(relay, () => this.#settle(relay))));
+    else if (what < 0.9) await this.#under(relay, () => this.#renew(relay));
+    else this.#cutOff(relay);
+    if (this.#random() < 0.5) await this.#under(relay, () => this.#beat(relay));
+  }
+
+  /** From a partition of which it has something, so that others take that over. */
+  #cutOff({ queue, claims, cut }: Relay): void {
+    if (this.#partitions.length === 1 || (cut.size > 0 && this.#random() < 0.7)) return;
+    const [claim] = claims;
+    if (cut.size > 0 || claim === undefined) cut.clear();
+    else cut.add(queue.leasePart(claim.token));
+  }
+
+  async #beat({ life }: Relay): Promise<void> {
+    await Promise.all(this.#partitions.map(partition => this.#lossy(() => life.beat(partition))));
   }
 
   /** Until it is done, or late: a relay does not wait for that. */
@@ -112,10 +144,23 @@ export class Schedule {
 
   /** Whatever is under way waits for what is late: the order of all that follows is the schedule's alone. */
   async #quiet(): Promise<void> {
-    do await new Promise(resolve => setImmediate(resolve));
-    while (this.#answering > 0 && this.#fault === undefined);
+    do {
+      await new Promise(resolve => setImmediate(resolve));
+      if (this.#answering === 0) for (const giveUp of this.#impatient) giveUp();
+    } while ((this.#answering > 0 || this.#impatient.size > 0) && this.#fault === undefined);
     if (this.#fault !== undefined) throw this.#fault;
   }
+
+  readonly #inTime: InTime = async work => {
+    const { promise, resolve } = Promise.withResolvers<'late'>();
+    const giveUp = (): void => resolve('late');
+    this.#impatient.add(giveUp);
+    try {
+      return (await Promise.race([Promise.all(work), promise])) !== 'late';
+    } finally {
+      this.#impatient.delete(giveUp);
+    }
+  };
 
   readonly #untilAnswered = async <T>(answer: Promise<T>): Promise<T> => {
     this.#answering += 1;
@@ -126,13 +171,14 @@ export class Schedule {
     }
   };
 
-  async #enqueue({ queue }: Relay): Promise<void> {
+  async #enqueue(relay: Relay): Promise<void> {
+    const { queue } = relay;
     const sent = this.#message();
     const leased = this.#random() < 0.5;
-    const relay = this.#relays.find(each => each.queue === queue);
     const stored = await this.#lossy(() => queue.enqueue(sent, leased ? { leaseMs } : undefined));
     this.#ledger.enqueued(sent, stored !== undefined);
-    if (stored === undefined || relay === undefined) return;
+    // A process that crashed meanwhile has nothing.
+    if (stored === undefined || relay.queue !== queue) return;
     for (const claim of stored) this.#hold(relay, claim);
   }
 
@@ -151,8 +197,11 @@ export class Schedule {
 
   async #settle(relay: Relay): Promise<void> {
     const { queue } = relay;
-    const [claim] = relay.claims.splice(Math.floor(this.#random() * relay.claims.length), 1);
-    if (claim === undefined) return;
+    const claim = relay.claims[Math.floor(this.#random() * relay.claims.length)];
+    // Such a delivery begins late, when others may have it.
+    if (claim === undefined || (relay.cut.has(queue.leasePart(claim.token)) && this.#random() < 0.8)) return;
+    relay.claims = relay.claims.filter(each => each !== claim);
+    if (this.#isSure(relay, claim)) this.#ledger.sure(claim);
     const outcomes = claim.recipients.map(({ index }) => this.#outcome(index, relay.skewMs));
     const messages = outcomes.some(({ result }) => result === 'Failed') ? [this.#message()] : [];
     this.#ledger.settling(claim);
@@ -168,6 +217,13 @@ export class Schedule {
     for (const sent of messages) this.#ledger.enqueued(sent, false);
   }
 
+  /** As the scheduler asks before it begins a delivery. */
+  #isSure({ queue, life, skewMs }: Relay, claim: Claim): boolean {
+    if (claim.leaseExpiryTimeMs <= this.#nowMs + skewMs) return false;
+    if (!this.#eras) return this.#partitions.some(partition => life.sure(partition));
+    return queue.leaseEra(queue.leasePart(claim.token)) === claim.leaseEra;
+  }
+
   #outcome(index: number, skewMs: number): Outcome {
     const what = this.#random();
     if (what < 0.5) return { index, result: 'Delivered' };
@@ -177,18 +233,25 @@ export class Schedule {
   }
 
   async #renew(relay: Relay): Promise<void> {
-    const { queue, claims } = relay;
+    const byPart = Map.groupBy(relay.claims, ({ token }) => relay.queue.leasePart(token));
+    await Promise.all([...byPart].map(([part, claims]) => this.#renewPart(relay, part, claims)));
+  }
+
+  async #renewPart(relay: Relay, part: number, claims: readonly Claim[]): Promise<void> {
+    const { queue, skewMs } = relay;
     const tokens = claims.map(({ token }) => token);
+    const [leaseEra, leaseExpiryTimeMs] = [queue.leaseEra(part) ?? -1, this.#nowMs + skewMs + leaseMs];
     const lost = await this.#lossy(() => queue.renew(tokens, leaseMs));
     if (lost === undefined || relay.queue !== queue) return;
     const kept = new Set(tokens.filter(token => !lost.includes(token)));
     for (const token of kept) this.#ledger.renewed(token, this.#nowMs + leaseMs);
-    relay.claims = relay.claims.filter(({ token }) => kept.has(token) || !tokens.includes(token));
+    const left = relay.claims.filter(({ token }) => kept.has(token) || !tokens.includes(token));
+    relay.claims = left.map(claim => (kept.has(claim.token) ? { ...claim, leaseEra, leaseExpiryTimeMs } : claim));
   }
 
   /** A new one takes its place. What it had asked may still arrive. */
   #crash(relay: Relay): void {
-    relay.queue = this.#open(relay.skewMs);
+    Object.assign(relay, this.#open(relay.skewMs));
     relay.claims = [];
     relay.paused = false;
   }
@@ -224,7 +287,7 @@ export class Schedule {
   async #end(): Promise<void> {
     this.#calm = true;
     await this.#letSomeArrive();
-    const last = this.#open(0);
+    const { queue: last } = this.#open(0);
     for (let turn = 0; (await this.#clerk().count({})) > 0; turn += 1) {
       assert.ok(turn < 40, `${await this.#clerk().count({})} recipients are stuck`);
       this.#nowMs += 4000;
@@ -240,11 +303,10 @@ export class Schedule {
     await this.#balanced();
     this.#ledger.close((await this.#clerk().stats()).totals);
     await last.close();
-    await this.#nothingStays();
+    for (const partition of this.#partitions) await this.#nothingStays(partition);
   }
 
-  async #nothingStays(): Promise<void> {
-    const { base } = this.#partition;
+  async #nothingStays({ base }: Partition): Promise<void> {
     const owners = await this.#server.send(['ZCARD', `${base}owners`]);
     // Owners that died without a lease are forgotten by the next claim.
     const keys = (await this.#server.send(['KEYS', `${base}*`])) as Buffer[];
@@ -274,13 +336,16 @@ export class Schedule {
       ...{ fate: () => 'arrives', later: () => Promise.resolve() },
     };
     const conversation = new LossyConversation(this.#server, network);
-    return new Administration({ conversation, partitions: [this.#partition], nowMs: () => this.#nowMs });
+    const inTime: InTime = async work => (await Promise.all(work)).length > 0;
+    return new Administration({ conversation, partitions: this.#partitions, nowMs: () => this.#nowMs, inTime });
   }
 
-  #open(skewMs: number): RedisQueue {
+  #open(skewMs: number): Opened {
+    const cut = new Set<number>();
     const network: Network = {
       nowMs: () => this.#nowMs,
-      fate: () => {
+      fate: partition => {
+        if (!this.#calm && cut.has(partition)) return 'question lost';
         const what = this.#calm ? 1 : this.#random();
         if (what < 0.04) return 'question lost';
         if (what < 0.09) return 'answer lost';
@@ -292,21 +357,26 @@ export class Schedule {
     const conversation: Asking = new LossyConversation(this.#server, network);
     const parts = {
       conversation,
-      partitions: [this.#partition] as const,
+      partitions: this.#partitions,
       owner: new Owner(),
       nowMs: () => this.#nowMs + skewMs,
+      monotonicMs: () => this.#nowMs,
+      inTime: this.#inTime,
     };
     // Contents here are small: nothing is spooled.
     const place = {} as SpoolPlace;
-    return new RedisQueue({
+    const life = new Life(parts);
+    const withdrawals = new Withdrawals(conversation);
+    const queue = new RedisQueue({
       ...parts,
-      claiming: new Claiming(parts),
+      claiming: new Claiming({ ...parts, life, withdrawals }),
       administration: new Administration(parts),
-      life: new Life({ ...parts, monotonicMs: () => 0 }),
-      withdrawals: new Withdrawals(conversation),
+      life,
+      withdrawals,
       place,
       stop: () => undefined,
     });
+    return { queue, life, cut };
   }
 }
 

@@ -70,8 +70,8 @@ export class ScriptServer {
 
 export interface Network {
   readonly nowMs: () => number;
-  /** Of the next question. Late: it arrives when the schedule lets it, after others. */
-  fate(): 'arrives' | 'question lost' | 'answer lost' | 'late';
+  /** Of the next question to that partition. Late: it arrives when the schedule lets it, after others. */
+  fate(partition: number): 'arrives' | 'question lost' | 'answer lost' | 'late';
   /** Resolves when what is late may arrive. */
   later(): Promise<void>;
   /** Told of each question that is with the server; left out: nobody waits for those alone. */
@@ -91,7 +91,7 @@ export class LossyConversation implements Asking {
   async ask(question: Question, { repeatable = false }: { readonly repeatable?: boolean } = {}): Promise<Answer> {
     let doubtful = false;
     for (let attempt = 0; attempt < 3; attempt += 1) {
-      const fate = this.#network.fate();
+      const fate = this.#network.fate(question.partition.number);
       if (fate === 'late') await this.#network.later();
       if (fate !== 'question lost') {
         const reply = await this.#told(this.#server.run(question, this.#network.nowMs()));

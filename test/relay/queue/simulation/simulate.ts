@@ -11,6 +11,8 @@ export interface SimulationOptions {
   readonly firstSeed: number;
   /** false: a control, which must fail. */
   readonly fencing: boolean;
+  /** The same. */
+  readonly eras?: boolean;
   readonly say?: (line: string) => void;
 }
 
@@ -19,7 +21,7 @@ const steps = 60;
 const testClock = 'local now = tonumber(ARGV[#ARGV])';
 
 export async function simulate(options: SimulationOptions): Promise<{ failures: readonly string[]; asked: number }> {
-  const { schedules, firstSeed, fencing, say = () => undefined } = options;
+  const { schedules, firstSeed, fencing, eras = true, say = () => undefined } = options;
   await using folder = await temporaryFolder();
   await using redis = await startRedis(folder.path, { settings: { appendonly: 'no' } });
   const server = await ScriptServer.open(
@@ -33,7 +35,7 @@ export async function simulate(options: SimulationOptions): Promise<{ failures: 
     const seed = firstSeed + next;
     next += 1;
     if (next % 5000 === 0) say(`${next} schedules, ${failures.length} failed`);
-    const failure = await failureOf(new Schedule(server, seed));
+    const failure = await failureOf(new Schedule(server, seed, { eras }));
     if (failure === undefined) return;
     failures.push(failure);
     if (failures.length <= 20) say(failure);
@@ -56,6 +58,7 @@ async function failureOf(schedule: Schedule): Promise<string | undefined> {
     await schedule.run(steps);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+    // The stack was written before the seed was known.
+    return error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error);
   }
 }
