@@ -44,7 +44,8 @@ export class Line {
   }
 
   take(held: Held): void {
-    this.#waiting.splice(this.#waiting.indexOf(held), 1);
+    if (this.#waiting[0] === held) this.#waiting.shift();
+    else this.#waiting.splice(this.#waiting.indexOf(held), 1);
   }
 
   first(): Held | undefined {
