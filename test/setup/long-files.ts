@@ -49,6 +49,7 @@ export const longFiles: Needs = {
   'test/redis/audit.test.ts': { seconds: 60, cores: allCores },
   'test/redis/part-alone.test.ts': { seconds: 28, cores: 0.3 },
   'test/redis/part-away.test.ts': { seconds: 90, cores: 0.4 },
+  'test/redis/simulation.test.ts': { seconds: 60, cores: 1 },
   'test/shared-queue/asked-twice.test.ts': { seconds: 25, cores: 0.1 },
   'test/shared-queue/lane-grants.test.ts': { seconds: 9, cores: 0.6 },
   'test/shared-queue/lanes.test.ts': { seconds: 45, cores: 0.5 },

@@ -53,7 +53,7 @@ export function createClaiming(db: DatabaseSync, memory: Memory, due: DueRecipie
       return 1;
     }
     const { message, recipients } = due.ofMessage(found.id, slot.destination, turn.nowMs);
-    const its = recipients.slice(0, most);
+    const its = recipients.length > most ? withFound(found, recipients).slice(0, most) : recipients;
     lease(slot, message, its, turn);
     return its.length;
   }
@@ -123,6 +123,12 @@ export function createClaiming(db: DatabaseSync, memory: Memory, due: DueRecipie
       return { leaseExpiry: turn.leaseExpiry, messages: JSON.stringify(turn.claimed), pieces: turn.pieces };
     },
   };
+}
+
+/** First the one that was found: the slot is read on from there, so that it would not be found again. Those behind it will be. */
+function withFound({ recipient: { index } }: DueRecipient, all: readonly StoredRecipient[]): StoredRecipient[] {
+  const isFound = (one: StoredRecipient): boolean => one.recipient.index === index;
+  return [...all.filter(isFound), ...all.filter(one => !isFound(one))];
 }
 
 /** Asking for the next slot first makes those ready that have become due. */

@@ -60,6 +60,24 @@ export function claims(suite: Suite): void {
       await suite.conserved();
     });
 
+    it('leaves nothing of a message behind of which a limit let only a part be claimed', async () => {
+      const recipients = ['1', '2', '3'].map(name => to(`${name}@there.example`));
+      await suite.queue.enqueue(message(suite.clock, { recipients }));
+      const claim = only(await suite.claimed());
+      const nowMs = suite.clock.now();
+      // What fell due last has the first place in its message.
+      const outcomes = claim.recipients.map(({ index }) => ({
+        ...{ index, result: 'Deferred' as const, reason: 'Test', attempted: true, delayWarned: false },
+        nextAttemptTimeMs: nowMs + 3 - index,
+      }));
+      await suite.queue.settle({ claim, outcomes, messages: [] });
+      suite.clock.advance(10);
+      const got: string[] = [];
+      for (let n = 0; n < 3; n += 1)
+        got.push(...paths(await suite.queue.claim({ limit: 1, limitPerDestination: 1, leaseMs: 60_000 })));
+      assert.deepEqual(got.toSorted(), ['1@there.example', '2@there.example', '3@there.example']);
+    });
+
     it('lets tenants take turns, so that a flood of one does not hold up another', async () => {
       for (let n = 0; n < 50; n += 1)
         await suite.queue.enqueue(message(suite.clock, { tenant: 'loud', recipients: [to(`u@d${n}.example`)] }));
