@@ -4,12 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { killProcess } from './cgroups.ts';
 import type { RunPaths } from './layout.ts';
 import { namespaces } from './machine.ts';
-import { makeRunFolder, type RunState, removeRun } from './run-folder.ts';
+import { makeRunFolder, type RunState, removeRun, tellState } from './run-folder.ts';
 
 export interface BootedCluster extends AsyncDisposable {
   readonly paths: RunPaths;
@@ -71,7 +71,7 @@ export async function bootCluster({ tree, archives, image, say, signal }: Boot):
     const initPid = await firstChild(child.pid);
     if (initPid === undefined) throw new Error('the cluster ended as it was ready');
     const state: RunState = { initPid, kubeconfig, image, ...(tree !== undefined && { tree }) };
-    await writeFile(paths.state, JSON.stringify(state));
+    await tellState(paths, state);
     return { paths, state, ended, kill: () => void child.kill('SIGKILL'), [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await dispose();

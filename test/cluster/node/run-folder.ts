@@ -1,5 +1,5 @@
 /** The folder of a run, in the cache so that the next run finds what a killed one left: its folder and its cgroups, the rest the kernel ended. */
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRoot } from '../../setup/go-programs.ts';
@@ -33,7 +33,7 @@ export async function makeRunFolder(): Promise<RunPaths> {
   await mkdir(runsFolder(), { recursive: true });
   const paths = runPaths(await mkdtemp(join(runsFolder(), prefix)));
   await chmod(paths.root, 0o711);
-  await writeFile(paths.owner, JSON.stringify({ pid: process.pid, startTime: await startTimeOf(process.pid) }));
+  await writeJson(paths.owner, { pid: process.pid, startTime: await startTimeOf(process.pid) });
   for (const folder of [paths.temporary, paths.logs]) await mkdir(folder, { mode: 0o711 });
   await mkdir(paths.volumes, { mode: 0o755 });
   await makeCgroups(paths.id);
@@ -78,6 +78,10 @@ export async function runsOf(pid: number): Promise<readonly RunPaths[]> {
   return all.filter((_, index) => owners[index]?.pid === pid);
 }
 
+export async function tellState({ state }: RunPaths, known: RunState): Promise<void> {
+  await writeJson(state, known);
+}
+
 /** What is known of it once it is up. */
 export async function stateOf({ state }: RunPaths): Promise<RunState | undefined> {
   return await readJson<RunState>(state);
@@ -116,6 +120,12 @@ async function startTimeOf(pid: number): Promise<string | undefined> {
   const text = await readOrUndefined(`/proc/${pid}/stat`);
   // `id (name) state ...`: the start is the 22nd field, and the name may hold anything.
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+}
+
+/** Others may read it at any time: they find nothing, or all of it. */
+async function writeJson(file: string, value: object): Promise<void> {
+  await writeFile(`${file}.new`, JSON.stringify(value));
+  await rename(`${file}.new`, file);
 }
 
 async function readJson<T>(file: string): Promise<T | undefined> {
