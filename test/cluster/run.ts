@@ -8,7 +8,7 @@
  *
  * With POSTROAD_TEST_CLUSTER=new it boots also then.
  *
- * Journeys under load are meant for 200 messages a second and more, say when it was less, and fail below 150; POSTROAD_TEST_LEAST_RATE lowers that, for a machine that others use as well.
+ * Journeys under load are meant for 200 messages a second and more, say when it was less, and fail below 100; POSTROAD_TEST_LEAST_RATE lowers that, for a machine that others use as well.
  *
  * With POSTROAD_TEST_KUBECONFIG and POSTROAD_TEST_IMAGE nothing is booted: the journeys meet that cluster one after the other; it must have the image.
  * To be run on its node, as root: what stands for the Internet listens on the addresses of test/cluster/node/layout.ts, which must be the
