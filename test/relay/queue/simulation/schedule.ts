@@ -191,7 +191,7 @@ export class Schedule {
   }
 
   #hold(relay: Relay, claim: Claim): void {
-    this.#ledger.leased(claim, this.#nowMs + leaseMs);
+    this.#ledger.leased(claim, { expiryMs: this.#nowMs + leaseMs, isSure: this.#isSure(relay, claim) });
     relay.claims.push(claim);
   }
 
@@ -293,7 +293,7 @@ export class Schedule {
       this.#nowMs += 4000;
       const claims = await last.claim({ limit: 1000, limitPerDestination: 1000, leaseMs });
       for (const claim of claims) {
-        this.#ledger.leased(claim, this.#nowMs + leaseMs);
+        this.#ledger.leased(claim, { expiryMs: this.#nowMs + leaseMs, isSure: true });
         this.#ledger.settling(claim);
         const outcomes = claim.recipients.map(({ index }): Outcome => ({ index, result: 'Delivered' }));
         await last.settle({ claim, outcomes, messages: [] });
