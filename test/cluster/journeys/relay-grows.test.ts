@@ -69,6 +69,7 @@ async function startSlowMx(fast: AbortSignal): Promise<ScriptedMx> {
   return await startScriptedMx({
     ...{ address: sinkAddress, port: 25 },
     async script({ event }) {
+      // Cut short, it rejects: the message is taken at once.
       if (event === 'MESSAGE' || event === 'BDAT')
         await delay(slowMs, undefined, { signal: fast }).catch(() => undefined);
       return undefined;

@@ -142,6 +142,7 @@ export class AlertWatch implements AsyncDisposable {
       for (const alert of firing.difference(this.#firing)) this.#firingSince.set(alert, performance.now());
       this.#firing = firing;
       this.#hasLooked = true;
+      // It rejects when the watch ends, and so does the loop.
       await delay(lookEveryMs, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -105,6 +105,7 @@ export async function startDiscovery(monitors: readonly Monitor[], folder: strin
   const looking = (async () => {
     while (!ending.signal.aborted) {
       await writeAll();
+      // It rejects when the looking ends, and so does the loop.
       await delay(lookEveryMs, undefined, { signal: ending.signal }).catch(() => undefined);
     }
   })();

@@ -97,6 +97,7 @@ export function keepSending({ host, port, from, clients, pauseMs }: Senders): As
   async function sendOn(): Promise<void> {
     while (!signal.aborted) {
       await Promise.allSettled([transport.sendMail({ from, to: 'b@well.test', subject: 'hello', text: 'hello' })]);
+      // It rejects when the sending ends, and so does the loop.
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -95,6 +95,7 @@ export function startOperator({ base, server, identity, wrapUptime = uptime => u
     const { requestMs, answerMs } = state;
     // What was sent arrives, whoever gives up waiting for its answer.
     const handled = base.sleep(requestMs).then(() => (fault === 'requestLost' ? undefined : server.handle(request)));
+    // Awaited below, unless whoever asked has given up.
     handled.catch(() => undefined);
     const never = new Promise<never>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
