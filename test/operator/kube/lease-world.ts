@@ -90,6 +90,7 @@ export function startOperator({ base, server, identity, wrapUptime = uptime => u
 
   /** The network and the server do not stand still with the process. */
   async function travel(request: Pick<Request, 'method' | 'body'>, signal: AbortSignal): Promise<Lease> {
+    signal.throwIfAborted();
     const fault = state.network;
     if (fault === 'refused') throw new ConnectionError('lease', 'Unreachable');
     const { requestMs, answerMs } = state;
