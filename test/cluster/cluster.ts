@@ -2,6 +2,11 @@
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from '../../operator/kube/client.ts';
+import { kubeconfigConnection } from '../../operator/kube/kubeconfig.ts';
+import { pathOf, type Resource } from '../../operator/kube/object.ts';
+import { systemClock } from '../../relay/clock.ts';
+import { KeptMetrics } from '../operator/kube/fakes.ts';
 import { type Kubectl, kubectlOf } from '../support/kubectl.ts';
 import { mustRun } from '../support/processes.ts';
 import { type NodePower, nodePowerOf } from './node-power.ts';
@@ -15,8 +20,10 @@ export interface Cluster {
   readonly kubeconfigFile: string;
   /** What the node itself can be made to do; undefined: a user's own cluster, whose nodes are not ours. */
   readonly node: NodePower | undefined;
-  /** An object, or a list of them. */
+  /** An object, or a list of them, by kubectl. */
   get<T>(...args: readonly string[]): Promise<T>;
+  /** The same over a connection that stays: for what is asked until it holds. Each kubectl takes a tenth of a second of a processor. */
+  read<T>(resource: Resource, place: Parameters<typeof pathOf>[1], labelSelector?: string): Promise<T>;
   helm(...args: readonly string[]): Promise<string>;
   /** Commands as a page of the documentation has them, by a shell that stops at the first that fails. */
   shell(script: string, options?: ShellOptions): Promise<string>;
@@ -57,10 +64,15 @@ export async function connectCluster(): Promise<Cluster> {
   const adoptNamespace: Cluster['adoptNamespace'] = async name => {
     await kubectl.must(['label', 'namespace', name, `${ownedLabel}=yes`]);
   };
+  const connection = await kubeconfigConnection({ file: kubeconfigFile });
+  const client = createClient({ connection, clock: systemClock, metrics: new KeptMetrics() });
+  const signal = new AbortController().signal;
   return {
     ...{ image, run, kubectl, kubeconfigFile, helm, shell, adoptNamespace },
     node: run === undefined ? undefined : await nodePowerOf(run, kubectl),
     get: async (...args) => JSON.parse(await kubectl.must(['get', ...args, '-o', 'json'])),
+    read: async (resource, place, labelSelector) =>
+      await client.request({ method: 'GET', path: pathOf(resource, place), query: { labelSelector }, signal }),
     async createNamespace(name) {
       await kubectl.must(['create', 'namespace', name]);
       await adoptNamespace(name);

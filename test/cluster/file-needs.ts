@@ -22,7 +22,7 @@ const cost: Need = { seconds: 105, cores: 1.35, alone: ['load', 'alerts'] };
 export const fileNeeds: Needs = {
   'test/cluster/image/product.test.ts': other(60),
   // Not beside what measures.
-  'test/cluster/journeys/alerts-fire.test.ts': { seconds: 260, cores: 0.75, alone: ['alerts'] },
+  'test/cluster/journeys/alerts-fire.test.ts': { seconds: 260, cores: 1, alone: ['alerts'] },
   'test/cluster/journeys/certificates-and-keys-rotate.test.ts': underLoad(90),
   'test/cluster/journeys/clients.test.ts': other(90),
   'test/cluster/journeys/cost.test.ts': cost,
@@ -31,7 +31,8 @@ export const fileNeeds: Needs = {
   'test/cluster/journeys/dns-is-dead.test.ts': { seconds: 115, cores: 0.6 },
   'test/cluster/journeys/fenced.test.ts': other(55),
   'test/cluster/journeys/five-minute-start.test.ts': other(65),
-  'test/cluster/journeys/next-hop-is-dead.test.ts': other(345),
+  // It waits, and sends little: there is room for it also beside the alerts and what is under load.
+  'test/cluster/journeys/next-hop-is-dead.test.ts': { seconds: 345, cores: 0.25 },
   'test/cluster/journeys/outside-world.test.ts': other(95),
   'test/cluster/journeys/pods-are-replaced.test.ts': underLoad(90),
   'test/cluster/journeys/pods-die.test.ts': underLoad(80),

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MailRelay } from '../../crds/mail-relay.ts';
+import { mailRelays, pods } from '../../operator/cluster/kinds.ts';
 import { type Load, type LoadOptions, startLoad } from '../audit/load.ts';
 import { judge, type Kill } from '../audit/verdict.ts';
 import { type CountingSink, startCountingSink } from '../support/counting-sink.ts';
@@ -214,14 +215,9 @@ export function isReady({ metadata, status }: Pod): boolean {
   return ready && metadata.deletionTimestamp === undefined;
 }
 
-export async function podsOf({ get }: Cluster): Promise<readonly Pod[]> {
-  const { items } = await get<{ readonly items: readonly Pod[] }>(
-    'pods',
-    '-n',
-    namespace,
-    '-l',
-    'app.kubernetes.io/instance=outbound',
-  );
+export async function podsOf({ read }: Cluster): Promise<readonly Pod[]> {
+  const ours = 'app.kubernetes.io/instance=outbound';
+  const { items } = await read<{ readonly items: readonly Pod[] }>(pods, { namespace }, ours);
   return items;
 }
 
@@ -259,13 +255,16 @@ async function whole(cluster: Cluster): Promise<void> {
   await waitUntil(
     'the relay to be ready with all its pods',
     async () => {
-      const { metadata, spec, status } = await cluster.get<MailRelay>('mailrelay', 'outbound', '-n', namespace);
-      const pods = await podsOf(cluster);
+      const { metadata, spec, status } = await cluster.read<MailRelay>(mailRelays, {
+        namespace,
+        name: 'outbound',
+      });
+      const found = await podsOf(cluster);
       const holds = (type: string): boolean =>
         status?.conditions?.some(one => one.type === type && one.status === 'True') ?? false;
       return (
-        pods.length === spec.replicas &&
-        pods.every(isReady) &&
+        found.length === spec.replicas &&
+        found.every(isReady) &&
         status?.observedGeneration === metadata.generation &&
         status?.attachedPolicies === 1 &&
         holds('Ready') &&

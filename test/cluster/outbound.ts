@@ -2,6 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { createTransport } from 'nodemailer';
 import type { DomainPolicy } from '../../crds/domain-policy.ts';
+import { domainPolicies } from '../../operator/cluster/kinds.ts';
 import { published } from '../apiserver/published-records.ts';
 import type { KeyRecords } from '../support/dkim-verifiers.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -96,7 +97,7 @@ export async function publishRecords(
   const records = await waitUntil(
     'the records to publish',
     async () => {
-      const { status } = await cluster.get<DomainPolicy>('domainpolicy', 'example', '-n', 'mail');
+      const { status } = await cluster.read<DomainPolicy>(domainPolicies, { namespace: 'mail', name: 'example' });
       const listed = status?.dnsRecords ?? [];
       return listed.some(({ purpose }) => purpose === 'DKIM') && listed;
     },
@@ -107,7 +108,7 @@ export async function publishRecords(
   await waitUntil(
     'every key to sign',
     async () => {
-      const { status } = await cluster.get<DomainPolicy>('domainpolicy', 'example', '-n', 'mail');
+      const { status } = await cluster.read<DomainPolicy>(domainPolicies, { namespace: 'mail', name: 'example' });
       const signing = status?.dkim?.keys.filter(({ signsFor }) => signsFor?.includes('example.com')) ?? [];
       const isReady = status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True');
       return isReady === true && signing.length === 2;

@@ -1,5 +1,6 @@
 /** A Redis for relays of a journey, as a user would run one that keeps what it acknowledges: alone, on a volume, with a password. */
 import assert from 'node:assert/strict';
+import { pods } from '../../operator/cluster/kinds.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import type { Cluster } from './cluster.ts';
 import { loadPeer } from './image/load-peer.ts';
@@ -78,8 +79,8 @@ interface RedisPod {
   readonly status: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
 
-async function podOf({ get }: Cluster): Promise<RedisPod | undefined> {
-  const { items } = await get<{ readonly items: readonly RedisPod[] }>('pods', '-n', namespace);
+async function podOf({ read }: Cluster): Promise<RedisPod | undefined> {
+  const { items } = await read<{ readonly items: readonly RedisPod[] }>(pods, { namespace });
   return items.find(({ metadata: { name, deletionTimestamp } }) => name === pod && deletionTimestamp === undefined);
 }
 

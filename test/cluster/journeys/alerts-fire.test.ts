@@ -7,6 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { pods } from '../../../operator/cluster/kinds.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { release, releaseNamespace } from '../cluster.ts';
 import { nodeJourney, type PoweredCluster } from '../journey.ts';
@@ -146,7 +147,7 @@ async function everyPodIsUp(cluster: PoweredCluster, prometheus: Prometheus): Pr
   await waitUntil(
     `${count} pods to be up, and nothing else`,
     async () => {
-      const { items } = await cluster.get<{ items: Pod[] }>('pods', '-A', '-l', 'app.kubernetes.io/name=postroad');
+      const { items } = await cluster.read<{ items: Pod[] }>(pods, {}, 'app.kubernetes.io/name=postroad');
       const expected = items.map(({ metadata, spec, status }) => {
         const ports = spec.containers.flatMap(container => container.ports ?? []);
         return `${metadata.name} ${status.podIP}:${ports.find(({ name }) => name === 'http')?.containerPort}`;

@@ -1,6 +1,7 @@
 /** Certificate and DKIM keys are replaced under load: every handshake succeeds, and every message that arrives is signed by a key of each algorithm, whose records are there. */
 import assert from 'node:assert/strict';
 import type { DomainPolicy } from '../../../crds/domain-policy.ts';
+import { domainPolicies } from '../../../operator/cluster/kinds.ts';
 import { verifyWithMailauth } from '../../support/dkim-verifiers.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { journey } from '../journey.ts';
@@ -73,7 +74,7 @@ journey(
 
     /** The selectors of the keys that sign, once there is one of each algorithm and all pods run with them: all of it from one look. */
     async function signing(): Promise<readonly string[] | undefined> {
-      const { status } = await cluster.get<DomainPolicy>('domainpolicy', 'example', '-n', namespace);
+      const { status } = await cluster.read<DomainPolicy>(domainPolicies, { namespace, name: 'example' });
       const isTrue = (wanted: string): boolean =>
         status?.conditions?.some(({ type, status: value }) => type === wanted && value === 'True') === true;
       const keys = status?.dkim?.keys ?? [];

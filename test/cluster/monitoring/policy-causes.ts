@@ -1,5 +1,6 @@
 /** What makes a policy's mail unsigned: records that nobody publishes, a key that is not the one it should be. */
 import type { DomainPolicy } from '../../../crds/domain-policy.ts';
+import { domainPolicies } from '../../../operator/cluster/kinds.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import type { Cause } from './alert-watch.ts';
 import { apply, namespace, patch, relayObjects, type World } from './world.ts';
@@ -19,7 +20,7 @@ async function serve(world: World, name: string, zone: string): Promise<void> {
   const records = await waitUntil(
     `the records that ${name} needs`,
     async () => {
-      const { status } = await cluster.get<DomainPolicy>('domainpolicy', name, '-n', namespace);
+      const { status } = await cluster.read<DomainPolicy>(domainPolicies, { namespace, name });
       return status?.dnsRecords?.some(({ purpose }) => purpose === 'DKIM') === true && status.dnsRecords;
     },
     { limitMs: 60_000, everyMs: 500 },
