@@ -34,11 +34,13 @@ export const fileNeeds: Needs = {
   // It waits, and sends little: there is room for it also beside the alerts and what is under load.
   'test/cluster/journeys/next-hop-is-dead.test.ts': { seconds: 345, cores: 0.25 },
   'test/cluster/journeys/outside-world.test.ts': other(95),
-  'test/cluster/journeys/pods-are-replaced.test.ts': underLoad(90),
+  // New pods of two relays at a time are one too many.
+  'test/cluster/journeys/pods-are-replaced.test.ts': { ...underLoad(90), alone: ['load', 'alerts'] },
   'test/cluster/journeys/pods-die.test.ts': underLoad(80),
   'test/cluster/journeys/redis-relay.test.ts': underLoad(125),
   'test/cluster/journeys/relay-grows.test.ts': other(55),
   'test/cluster/journeys/relay-scales.test.ts': underLoad(48),
   'test/cluster/journeys/uninstall.test.ts': other(180),
-  'test/cluster/teardown.test.ts': other(150),
+  // It boots clusters of its own.
+  'test/cluster/teardown.test.ts': { seconds: 150, cores: 0.9 },
 };
