@@ -86,12 +86,15 @@ export class Connector {
 
   async #tryAddress(trial: Trial): Promise<SmtpSession> {
     const { tls, credentials } = trial.target;
+    const { signal } = trial.options;
     const inTheClear: TlsPlan = { ...tls, mode: 'Disabled' };
     const mayGoInTheClear = tls.mode === 'Opportunistic' && !tls.implicit && (credentials?.inTheClear ?? true);
     if (mayGoInTheClear && this.#brokenTls.get(trial.address) === true) return await this.#open(trial, inTheClear);
     try {
       return await this.#open(trial, tls);
     } catch (cause) {
+      // What we break off ourselves says nothing of the host.
+      if (signal.aborted) throw cause;
       if (!(cause instanceof HandshakeError && cause.stage === 'Tls' && mayGoInTheClear)) throw cause;
       // RFC 7435 s3: a broken handshake on the way to encryption nobody required is no reason to keep the mail.
       this.#brokenTls.set(trial.address, true, brokenTlsMs);
@@ -134,6 +137,7 @@ interface Trial {
 }
 
 async function dial(address: string, port: number, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted();
   const socket = connect({ host: address, port, noDelay: true });
   const onAbort = () => socket.destroy(new Error('no connection in time'));
   signal.addEventListener('abort', onAbort, { once: true });
