@@ -17,8 +17,8 @@ export interface Outcome extends Verdict {
 export const sessions = 40;
 /** What must be reached of the rate while clients can send. */
 const leastShare = 0.8;
-/** What these journeys are meant to show, and mostly do. Each says its rate, and what a busy neighbour made of it. */
-const meantRate = 200;
+/** What journeys under load are meant to show, and mostly do. Each says its rate, and what a busy neighbour made of it. */
+export const meantRate = 200;
 /** Below it a journey has shown too little; for a machine that others use as well, it can be lowered. */
 const leastRate = Number(process.env['POSTROAD_TEST_LEAST_RATE'] ?? 0.5 * meantRate);
 
@@ -27,10 +27,15 @@ export function assertNothingLost(t: TestContext, outcome: Outcome): void {
   t.diagnostic(describe(outcome));
   assert.deepEqual(outcome.faults, []);
   assert.deepEqual(outcome.lost, []);
-  const least = Math.min(leastRate, outcome.rate * leastShare);
-  if (outcome.rate >= meantRate && outcome.perSecond < meantRate)
-    t.diagnostic(`BELOW ${meantRate} messages a second: the machine had no more to give`);
-  assert.ok(outcome.perSecond >= least, `${outcome.perSecond.toFixed(0)} messages a second`);
+  assertRate(t, outcome);
+}
+
+/** How much was got through, of what was tried: says when it was less than is meant, and fails when it shows too little. */
+export function assertRate(t: TestContext, { perSecond, rate }: Pick<Outcome, 'perSecond' | 'rate'>): void {
+  const hoped = Math.min(meantRate, rate * leastShare);
+  if (rate >= meantRate && perSecond < hoped)
+    t.diagnostic(`BELOW ${hoped} messages a second: the machine had no more to give`);
+  assert.ok(perSecond >= Math.min(leastRate, hoped), `${perSecond.toFixed(0)} messages a second`);
 }
 
 export function outageText(longestMs: number): string {
