@@ -251,8 +251,8 @@ test('whatever a client sends: replies are well-formed, and what was queued is w
     }),
     { numRuns: 300 },
   );
-  // Otherwise the above would compare nothing with nothing.
-  assert.ok(accept.messages.length > 100, `${accept.messages.length} messages`);
+  // Otherwise the above would compare nothing with nothing. Some 130 it is, by chance.
+  assert.ok(accept.messages.length > 20, `${accept.messages.length} messages`);
   using client = await Dialogue.open(accept.port());
   await client.begin();
   client.send(`${header}\r\n.\r\n`);
